@@ -132,6 +132,10 @@ def test_describe_shows_everything(run: Run, objects: Objects, tmp_path: Path) -
     ]
     assert [p[-3] for p in pods] == ["0", "1"]
     assert any(w[:2] == ["Normal", "Restarting"] and "(x3" in w and w[-1] == "again" for w in words)
+    (found,) = json.loads(run("describe", "replay", "tape", "-o", "json").stdout)
+    assert found["resource"] == objects.get("Replay", "default", "tape")
+    assert [pod["metadata"]["name"] for pod in found["pods"]] == ["first", "second"]
+    assert [(event["reason"], event["count"]) for event in found["events"]] == [("Restarting", 3)]
 
 
 def test_describe_shows_a_traceback_as_lines(run: Run, objects: Objects, tmp_path: Path) -> None:

@@ -31,6 +31,12 @@ def describe(objects: Objects, document: Json) -> str:
     )
 
 
+def description(objects: Objects, document: Json) -> Json:
+    """The same as an object: ``resource``, its ``pods`` and its ``events``."""
+    events = objects.events(document["metadata"]["uid"])
+    return {"resource": document, "pods": owned_pods(objects, document), "events": events}
+
+
 def _age_since(text: str, now: datetime) -> str:
     return age(datetime.fromisoformat(text), now) if text else ""
 

@@ -33,8 +33,8 @@ WHERE run_id = %(run)s OR name = %(run)s ORDER BY run_id = %(run)s DESC, started
 """
 
 
-def rerun(home: StateDir, run: str, timeout: float) -> bool:
-    """Repeat a run, print the differences, and return whether its trades are the same. Raises DeckError."""
+def rerun(home: StateDir, run: str, timeout: float) -> Json:
+    """Repeat a run: ``run`` and ``repeated_as`` are ids, ``differences`` the comparison. Raises DeckError."""
     facts = home.running()
     if facts is None:
         raise DeckError(NOT_RUNNING)
@@ -48,9 +48,12 @@ def rerun(home: StateDir, run: str, timeout: float) -> bool:
         uid = _create(objects, stored)
     print_note(f"run {before['run_id']} ({before['name']}) is repeated as {uid}")
     after = _wait(facts["dsn"], uid, home, timeout)
-    lines = differences(before, after)
-    print("\n".join(lines))
-    return bool(before["trades_hash"] == after["trades_hash"])
+    return {
+        "run": before["run_id"],
+        "repeated_as": uid,
+        "same_trades": before["trades_hash"] == after["trades_hash"],
+        "differences": differences(before, after),
+    }
 
 
 def differences(before: Json, after: Json) -> list[str]:

@@ -18,6 +18,7 @@ from tapedeck_deck.cli.rerun import data_differences, rerun
 from tapedeck_deck.embedded import documents
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Objects
+from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_gateway.routes.v1.report_file import TEMPLATE
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -57,9 +58,13 @@ def wait_ended(objects: Objects, dsn: str, name: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_is_repeated_from_its_record(
-    shared_deck: Deck, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def repeated(home: StateDir, run: str, timeout: float) -> tuple[bool, list[str]]:
+    """Whether a run that is repeated makes the same trades, and the comparison of both."""
+    outcome = rerun(home, run, timeout)
+    return outcome["same_trades"], outcome["differences"]
+
+
+def test_a_run_is_repeated_from_its_record(shared_deck: Deck, tmp_path: Path) -> None:
     home, facts, objects = shared_deck
     owner = (home.migrate / "store_dsn").read_text().strip()
     insert_minutes(owner, "x", ["A/USD", "B/USD"], 400)
@@ -88,14 +93,11 @@ def test_a_run_is_repeated_from_its_record(
     assert ";scenario=" in origin["data"]
 
     objects.delete("Replay", "default", "crash-market")  # the record suffices
-    capsys.readouterr()
-    assert rerun(home, "crash-fast", 300)
-    assert capsys.readouterr().out.splitlines() == ["data: the same", "trades: the same"]
+    assert repeated(home, "crash-fast", 300) == (True, ["data: the same", "trades: the same"])
     again = next(b for b in objects.list("Backtest") if b["metadata"]["name"].startswith("crash-fast-rerun-"))
     assert recorded(facts["dsn"], again["metadata"]["name"])["trades_hash"] == fast["trades_hash"]
     assert fast["trades_hash"] != recorded(facts["dsn"], "crash-slow")["trades_hash"]
-    assert rerun(home, "swept", 300)
-    assert capsys.readouterr().out.splitlines() == ["data: the same", "trades: the same"]
+    assert repeated(home, "swept", 300) == (True, ["data: the same", "trades: the same"])
 
     stored = recorded(facts["dsn"], "stored")
     token = home.control_token_file.read_text().strip()
@@ -125,8 +127,8 @@ def test_a_run_is_repeated_from_its_record(
             {"at": T0 / 1000 + 6_000},
         )
     for name in ("stored", "swept"):
-        assert not rerun(home, recorded(facts["dsn"], name)["run_id"], 300)
-        data, trades = capsys.readouterr().out.splitlines()
+        same, (data, trades) = repeated(home, recorded(facts["dsn"], name)["run_id"], 300)
+        assert not same
         assert data.startswith("data: A/USD was 400:")
         assert trades.startswith("trades: was ")
     with pytest.raises(DeckError, match="run: got 'nothing', expected the id of a run"):
@@ -147,9 +149,7 @@ CONTROLLED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.slow
-def test_a_run_is_repeated_whatever_the_clock_and_controls_of_its_replay(
-    shared_deck: Deck, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_is_repeated_whatever_the_clock_and_controls_of_its_replay(shared_deck: Deck, tmp_path: Path) -> None:
     home, facts, objects = shared_deck
     owner = (home.migrate / "store_dsn").read_text().strip()
     insert_minutes(owner, "steered", ["A/USD"], 400)
@@ -171,9 +171,7 @@ def test_a_run_is_repeated_whatever_the_clock_and_controls_of_its_replay(
         assert recorded(facts["dsn"], f"over-{name}")["bars"] == (300 if name.startswith("sought") else 400)
         objects.delete("Replay", "default", name)
     for name in CONTROLLED:
-        capsys.readouterr()
-        assert rerun(home, f"over-{name}", 60)
-        assert capsys.readouterr().out.splitlines() == ["data: the same", "trades: the same"]
+        assert repeated(home, f"over-{name}", 60) == (True, ["data: the same", "trades: the same"])
 
 
 def test_the_changed_parts_of_a_fingerprint_are_listed() -> None:

@@ -83,6 +83,7 @@ def rerun(
         str, typer.Argument(metavar="RUN", help="The id of a run, or the name of its Backtest (its last run).")
     ],
     timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for the end of the run.")] = 600.0,
+    output: TextForm = "text",
     home: HomeOption = None,
 ) -> None:
     """Repeat a stored run and compare data, code and trades. Exits 1 if the trades differ.
@@ -93,7 +94,9 @@ def rerun(
     """
     from tapedeck_deck.cli.rerun import rerun as run_again
 
-    if not run_again(resolve_home(home or context.obj), run, timeout):
+    outcome = run_again(resolve_home(home or context.obj), run, timeout)
+    print(as_text(outcome, output) if output in DOCUMENTS else "\n".join(outcome["differences"]))
+    if not outcome["same_trades"]:
         raise typer.Exit(1)
 
 
@@ -122,7 +125,11 @@ def report(
 
 
 def check(
-    context: typer.Context, filename: FilesOption, namespace: NamespaceOption = "default", home: HomeOption = None
+    context: typer.Context,
+    filename: FilesOption,
+    namespace: NamespaceOption = "default",
+    output: TextForm = "text",
+    home: HomeOption = None,
 ) -> None:
     """Check the strategies of Backtests for look-ahead and start-up bias. Stores nothing.
 
@@ -138,8 +145,11 @@ def check(
     with open_objects(deck_home) as objects:
         note_if_not_running(deck_home)
         found = check_strategies(objects, documents.read(filename), namespace)
-    for name, report in found.items():
-        print(f"{name}: {report.message or report.reason}")
+    if output in DOCUMENTS:
+        facts = ((name, each.state, each.reason, each.message) for name, each in found.items())
+        print(as_text([dict(zip(("name", "state", "reason", "message"), each, strict=True)) for each in facts], output))
+    else:
+        print("\n".join(f"{name}: {each.message or each.reason}" for name, each in found.items()))
     if any(report.state == "failed" for report in found.values()):
         raise typer.Exit(1)
 

@@ -16,7 +16,7 @@ from tapedeck_deck.cli.context import (
     print_note,
     resolve_home,
 )
-from tapedeck_deck.cli.output import DOCUMENTS, ObjectForm, TableForm, as_text
+from tapedeck_deck.cli.output import DOCUMENTS, ObjectForm, TableForm, TextForm, as_text
 from tapedeck_deck.embedded.errors import DeckError
 
 KIND_HELP = "feed, replay, backtest (plural or short: fd, rp, bt), pod, or all."
@@ -67,7 +67,11 @@ def get(
 
 
 def describe(
-    context: typer.Context, targets: Targets, namespace: NamespaceOption = "default", home: HomeOption = None
+    context: typer.Context,
+    targets: Targets,
+    namespace: NamespaceOption = "default",
+    output: TextForm = "text",
+    home: HomeOption = None,
 ) -> None:
     """Show everything about resources: spec, status, conditions, pods with restarts and logs, events.
 
@@ -75,16 +79,21 @@ def describe(
     Examples:
       tapedeck describe replay coinbase-sample
       tapedeck describe feed/coinbase-sample backtest/sma-cross
+      tapedeck describe backtest sma-cross -o json
     """
     from tapedeck_deck.cli import kinds
     from tapedeck_deck.cli.describe import describe as text_of
+    from tapedeck_deck.cli.describe import description
 
     chosen = kinds.parse_targets(targets)
     deck_home = resolve_home(home or context.obj)
     with open_objects(deck_home) as objects:
         note_if_not_running(deck_home)
         found = [kinds.find(objects, kind, namespace, name) for kind, name in chosen]
-        print("\n\n".join(text_of(objects, document) for document in found))
+        if output in DOCUMENTS:
+            print(as_text([description(objects, document) for document in found], output))
+        else:
+            print("\n\n".join(text_of(objects, document) for document in found))
 
 
 def explain(
