@@ -11,7 +11,7 @@ def main() -> int:
     if "--check" in sys.argv[1:]:
         differing = stale()
         for path in differing:
-            print(f"docs/reference/{path.name}: differs from the code; run `make reference`")
+            print(f"docs/{path.parent.name}/{path.name}: differs from the code; run `make reference`")
         return 1 if differing else 0
     FOLDER.mkdir(parents=True, exist_ok=True)
     for path, text in rendered().items():

@@ -19,9 +19,11 @@ from reference import (
     tables,
     websocket,
 )
+from reference.diagrams import DATA_FLOW, diagram
 from reference.markdown import HEADER
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
+PICTURES = FOLDER.parent / "pictures"
 PAGES: dict[str, Callable[[], str]] = {
     "feed": lambda: resources.page("Feed"),
     "replay": lambda: resources.page("Replay"),
@@ -41,8 +43,9 @@ PAGES: dict[str, Callable[[], str]] = {
 
 
 def rendered() -> dict[Path, str]:
-    """Path → text of each page."""
-    return {FOLDER / f"{name}.md": f"{HEADER}\n{make()}" for name, make in PAGES.items()}
+    """Path → text of each page, and of the diagram."""
+    pages = {FOLDER / f"{name}.md": f"{HEADER}\n{make()}" for name, make in PAGES.items()}
+    return {**pages, PICTURES / "data-flow.svg": diagram("How data flows", DATA_FLOW)}
 
 
 def stale() -> list[Path]:
