@@ -37,9 +37,8 @@ def program() -> str:
 
 def rules() -> Path:
     """The rule file of the alerts. Raises DeckError where neither a clone nor the installed package has it."""
-    schemes = ("prefix", "user")
-    folders = [Path(sysconfig.get_path("data", sysconfig.get_preferred_scheme(scheme))) for scheme in schemes]
-    places = [RULES, *(folder / _INSTALLED for folder in folders)]
+    schemes = (sysconfig.get_preferred_scheme("prefix"), sysconfig.get_preferred_scheme("user"))
+    places = [RULES, *(Path(sysconfig.get_path("data", scheme)) / _INSTALLED for scheme in schemes)]
     for path in places:
         if path.is_file():
             return path
