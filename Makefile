@@ -166,6 +166,10 @@ kind: images ## Make a kind cluster with everything on it, Prometheus and Grafan
 	@kind get clusters | grep -qx $(KIND) || kind create cluster --config kind-config.yaml
 	@kind load docker-image --name $(KIND) $(foreach name,$(IMAGES),tapedeck.dev/$(name):$(TAG))
 	@$(vendors)
+	@# Helm installs the CRDs of a vendor's chart with a new release alone.
+	@helm show crds charts/tapedeck/charts/monitoring | \
+		kubectl --context kind-$(KIND) apply --server-side --force-conflicts -f -
+	@kubectl --context kind-$(KIND) wait --for condition=established --timeout=60s crd --all
 	@helm upgrade --install td charts/tapedeck -f charts/tapedeck/values-kind.yaml --set images.tag=$(TAG) \
 		--kube-context kind-$(KIND) --wait --timeout 15m
 	@charts/open kind-$(KIND)

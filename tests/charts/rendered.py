@@ -48,7 +48,8 @@ SETS: dict[str, Json] = {
         },
         "store": {
             "retention": {"days": {"bars": 3650, "trades": 30, "runs": 0}},
-            "roles": {name: {"password": f"{name}-password"} for name in _ROLES},
+            "roles": {name: {"password": f"{name}-password"} for name in _ROLES}
+            | {"backtest": {"username": "tapedeck-backtest", "password": "backtest-password"}},
         },
         "recorder": {
             "replicas": 3,
@@ -77,7 +78,7 @@ SETS: dict[str, Json] = {
                 "annotations": {"nginx.ingress.kubernetes.io/backend-protocol": "HTTPS"},
             },
         },
-        "timescaledb": {"enabled": True, "storageClass": "fast"},
+        "timescaledb": {"enabled": True, "storageClass": "fast", "size": "100G"},
         "networkPolicies": {"metricsFrom": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]},
         "metrics": {
             "podMonitor": {"enabled": True, "labels": {"release": "kps"}},

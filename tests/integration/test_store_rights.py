@@ -10,6 +10,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -69,7 +71,7 @@ def test_the_default_roles_have_the_least_privileges(each_store: EachStore) -> N
 def test_migrate_creates_a_role_for_each_workload(each_store: EachStore, services: Services, tmp_path: Path) -> None:
     admin = each_store.dsn("postgres")
     suffix = hashlib.sha256(admin.encode()).hexdigest()[:8]
-    names = {workload: f"own_{workload}_{suffix}" for workload in MAY_READ}
+    names = {workload: f"own-{workload}.{suffix}@X" for workload in MAY_READ}
     try:
         for password in ("first/only&for tests", "then another"):
             _migrate(services, admin, tmp_path, names, password)
@@ -85,29 +87,37 @@ def test_migrate_creates_a_role_for_each_workload(each_store: EachStore, service
                     assert _may(connection, name, verb, tables) == MAY_WRITE.get(workload, set()), (workload, verb)
                 for verb in ("DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"):
                     assert _may(connection, name, verb, tables) == set(), (workload, verb)
-        with psycopg.connect(each_store.dsn(names["recorder"]), password=password, autocommit=True) as recorder:
+        with connected(each_store, names["recorder"], password) as recorder:
             recorder.execute("CREATE TEMPORARY TABLE stage (LIKE bars)")
             recorder.execute(BAR)
-        with psycopg.connect(each_store.dsn(names["replay"]), password=password, autocommit=True) as replay:
+        with connected(each_store, names["replay"], password) as replay:
             assert replay.execute("SELECT count(*) FROM bars").fetchone() == (1,)
             with pytest.raises(errors.InsufficientPrivilege):
                 replay.execute("SELECT count(*) FROM runs")
-        with psycopg.connect(each_store.dsn(names["dashboards"]), password=password, autocommit=True) as panel:
+        with connected(each_store, names["dashboards"], password) as panel:
             assert panel.execute("SHOW statement_timeout").fetchone() == ("15s",)
             with pytest.raises(errors.ReadOnlySqlTransaction):
                 panel.execute("CREATE TEMPORARY TABLE mine (a int)")
     finally:
         with psycopg.connect(admin, autocommit=True) as connection:
             for name in names.values():
-                connection.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+                connection.execute(f'DROP OWNED BY "{name}"; DROP ROLE "{name}"')
+
+
+def connected(store: EachStore, role: str, password: str) -> psycopg.Connection[tuple[Any, ...]]:
+    return psycopg.connect(store.dsn("postgres"), user=role, password=password, autocommit=True)
 
 
 def _migrate(services: Services, admin: str, folder: Path, names: dict[str, str], password: str) -> None:
     """Run migrate as the init container does."""
-    (folder / "roles").mkdir(exist_ok=True)
+    (folder / "roles" / "dashboards").mkdir(parents=True, exist_ok=True)
     for workload, name in names.items():
-        secret = password.replace("/", "%2F").replace("&", "%26").replace(" ", "%20")
-        (folder / "roles" / workload).write_text(f"postgresql://{name}:{secret}@db.example:5432/tapedeck")
+        at = folder / "roles" / workload
+        if at.is_dir():
+            (at / "username").write_text(name)
+            (at / "password").write_text(f"{password}\n")
+        else:
+            at.write_text(f"postgresql://{quote(name)}:{quote(password, safe='')}@db.example:5432/tapedeck")
     (folder / "kafka_bootstrap").write_text(services.broker.bootstrap)
     (folder / "store_dsn").write_text(admin)
     told = {

@@ -65,6 +65,14 @@ def tapedeck(environment: Path, folder: Path, *words: str, timeout: float = 120)
     return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=timeout)
 
 
+def python(environment: Path, folder: Path, code: str) -> str:
+    """What the environment's Python prints for a line of code."""
+    variables = {"PYTHONPATH": sysconfig.get_paths()["purelib"], "PATH": os.environ["PATH"]}
+    command = [str(environment / "bin" / "python"), "-c", code]
+    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 def test_the_wheel_has_what_programs_read(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
@@ -115,17 +123,15 @@ def test_the_examples_are_installed(installed: Path, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_the_alerts_are_installed_for_the_prometheus_of_a_deck(installed: Path, tmp_path: Path) -> None:
+    code = "from tapedeck_deck.embedded import prometheus; print(prometheus.rules())"
+    found = Path(python(installed, tmp_path, code))
+    assert found == installed / "share" / "tapedeck" / "alerts.yaml"
+    assert found.read_text() == (ROOT / "charts/tapedeck/files/alerts.yaml").read_text()
+
+
 def test_the_page_is_found_from_the_installed_package(installed: Path, tmp_path: Path) -> None:
     code = "import tapedeck_gateway, pathlib; print(pathlib.Path(tapedeck_gateway.__file__).parent / 'page')"
-    variables = {"PYTHONPATH": sysconfig.get_paths()["purelib"], "PATH": os.environ["PATH"]}
-    done = subprocess.run(
-        [str(installed / "bin" / "python"), "-c", code],
-        cwd=tmp_path,
-        env=variables,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    page = Path(done.stdout.strip())
+    page = Path(python(installed, tmp_path, code))
     assert page.is_relative_to(installed)
     assert (page / "index.html").is_file()

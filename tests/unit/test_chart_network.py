@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from charts.network import Pod, allowed
-from charts.rendered import HELM, SETS, find, render
+from charts.rendered import EXTERNAL, HELM, SETS, find, render, template
 from tapedeck_crds.json import Json
 from tapedeck_crds.parse import parse_resource
 from tapedeck_operator.plan import Network, Observed, Settings, plan
@@ -165,3 +165,51 @@ def test_a_gateway_without_control_does_not_reach_the_api_server() -> None:
 def test_policies_of_the_release_are_optional() -> None:
     without = render({**VALUES, "networkPolicies": {"enabled": False}})
     assert not [document for document in without if document["kind"] == "NetworkPolicy"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"store": {"host": "db"}}, "kafka.bootstrap: got nothing, expected host:port of the broker"),
+        ({"kafka": {"bootstrap": "k:9093"}}, "store.host: got nothing, expected the host of the database"),
+    ],
+)
+def test_a_foreign_connections_secret_does_not_hide_the_ports_of_policies(given: Json, said: str) -> None:
+    done = template({**given, "connections": {"create": False}})
+    assert done.returncode != 0
+    assert said in done.stderr and "because of networkPolicies.enabled" in done.stderr
+    without = {**given, "connections": {"create": False}, "networkPolicies": {"enabled": False}}
+    assert template(without).returncode == 0
+
+
+def test_policies_open_every_port_of_the_brokers_and_the_databases() -> None:
+    values = {
+        "connections": {"create": False},
+        "kafka": {"bootstrap": "a.kafka:9093,b.kafka:9093,c.kafka:9094"},
+        "store": {"host": "db", "port": 6432},
+    }
+    documents = render(values)
+    policies = [document for document in documents if document["kind"] == "NetworkPolicy"]
+    for name in ("recorder", "gateway", "test"):
+        opened = [port for port in (5432, 6432, 9092, 9093, 9094) if allowed(policies, own(name), BROKER, port)]
+        assert opened == [6432, 9093, 9094], name
+    (operator,) = find(documents, "Deployment", "td-operator")["spec"]["template"]["spec"]["containers"]
+    told = next(each["value"] for each in operator["env"] if each["name"] == "TAPEDECK_OPERATOR_EGRESS")
+    ports = [port["port"] for rule in json.loads(told) for port in rule["ports"]]
+    assert ports == [53, 53, 9093, 9094, 6432]
+
+
+@pytest.mark.parametrize("bootstrap", ["kafka", "a.kafka,b.kafka:9093", "a.kafka:9092, b.kafka:9093"])
+def test_each_broker_of_bootstrap_has_a_port(bootstrap: str) -> None:
+    done = template({**EXTERNAL, "kafka": {"bootstrap": bootstrap}})
+    assert done.returncode != 0
+    assert "/kafka/bootstrap" in done.stderr
+
+
+def test_an_exporter_that_nobody_scrapes_is_reached_by_nobody() -> None:
+    values = {**SETS["everything"], "metrics": {"storeExporter": {"enabled": True}}, "networkPolicies": {}}
+    policies = [document for document in render(values) if document["kind"] == "NetworkPolicy"]
+    anyone = (TENANT, EXCHANGE, own("recorder"), Pod("monitoring", {"app": "prometheus"}))
+    assert not any(allowed(policies, pod, own("store-exporter"), 9187) for pod in anyone)
+    rules = [(policy["metadata"]["name"], rule) for policy in policies for rule in policy["spec"]["ingress"] or ()]
+    assert {name for name, rule in rules if not rule.get("from")} == {"td-gateway"}  # open, as the values say

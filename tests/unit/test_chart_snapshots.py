@@ -30,8 +30,8 @@ def normalized(document: Json) -> Json:
     if document["metadata"]["name"] == "td-gateway-tokens":
         document["data"]["page.read"] = "random"
     template = document.get("spec", {}).get("template", {}) if isinstance(document.get("spec"), dict) else {}
-    if "checksum/connections" in template.get("metadata", {}).get("annotations", {}):
-        template["metadata"]["annotations"]["checksum/connections"] = "of the connections"
+    annotations = template.get("metadata", {}).get("annotations", {})
+    annotations.update({name: "of what it is named for" for name in annotations if name.startswith("checksum/")})
     return document
 
 

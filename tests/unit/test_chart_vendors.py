@@ -79,17 +79,12 @@ def test_the_data_source_of_the_store_is_a_role_that_migrate_creates(installed: 
     assert source["secureJsonData"]["password"] == password
     assert (source["user"], source["url"]) == ("tapedeck_dashboards", "td-timescaledb.deck.svc:5432")
     assert source["jsonData"]["database"] == "tapedeck"
-    dsn = find(installed, "Secret", "td-dashboards")["stringData"]
-    assert (
-        dsn["store_dsn"]
-        == f"postgresql://tapedeck_dashboards:{password}@td-timescaledb.deck.svc:5432/tapedeck?sslmode=prefer"
-    )
-    assert dsn["exporter_dsn"].endswith("?sslmode=disable")
+    account = find(installed, "Secret", "td-dashboards")["stringData"]
+    assert account == {"username": "tapedeck_dashboards", "password": password, "store_ca": ""}
     recorder = find(installed, "Deployment", "td-recorder")["spec"]["template"]["spec"]
     (roles,) = (volume["projected"]["sources"] for volume in recorder["volumes"] if volume["name"] == "roles")
-    assert {"name": "td-dashboards", "items": [{"key": "store_dsn", "path": "dashboards"}]} in [
-        source["secret"] for source in roles
-    ]
+    files = [{"key": key, "path": f"dashboards/{key}"} for key in ("username", "password")]
+    assert {"name": "td-dashboards", "items": files} in [source["secret"] for source in roles]
 
 
 @needs_helm
@@ -163,29 +158,6 @@ def test_a_monitor_that_a_policy_would_shut_out_is_refused(metrics: Json, polici
 def test_monitoring_without_the_vendors_chart_says_how_to_fetch_it() -> None:
     done = template({**EXTERNAL, "monitoring": {"enabled": True}})
     assert "helm dependency update charts/tapedeck/charts/monitoring" in done.stderr
-
-
-@needs_helm
-def test_an_existing_database_is_read_with_the_readers_role_and_its_authority() -> None:
-    values = {
-        **EXTERNAL,
-        "store": {
-            "host": "db",
-            "sslMode": "verify-full",
-            "ca": "PEM",
-            "roles": {"reader": {"username": "r", "password": "p w"}},
-        },
-        "metrics": {"dataSources": {"enabled": True}, "storeExporter": {"enabled": True}},
-    }
-    documents = render(values)
-    source = _data_sources(documents)["Tapedeck"]
-    assert (source["user"], source["secureJsonData"]) == ("r", {"password": "p w", "tlsCACert": "PEM"})
-    assert source["jsonData"]["sslmode"] == "verify-full"
-    pod = find(documents, "Deployment", "td-store-exporter")["spec"]["template"]["spec"]
-    (container,) = pod["containers"]
-    folder = next(mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "store")
-    dsn = find(documents, "Secret", "td-dashboards")["stringData"]["exporter_dsn"]
-    assert dsn == f"postgresql://r:p%20w@db:5432/tapedeck?sslmode=verify-full&sslrootcert={folder}/store_ca"
 
 
 def test_the_ports_of_kind_lead_to_what_the_values_open() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from charts.rendered import CHART
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import prometheus
 from tapedeck_deck.embedded.errors import DeckError
@@ -69,4 +70,17 @@ def test_the_configuration_finds_the_pods_and_has_the_rules() -> None:
     (scrape,) = found["scrape_configs"]
     assert scrape["http_sd_configs"][0]["url"] == "http://127.0.0.1:7/targets"
     assert scrape["honor_labels"]
-    assert prometheus.RULES.is_file()
+    assert prometheus.rules() == CHART / "files/alerts.yaml"
+
+
+def test_without_a_clone_the_rules_are_those_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prometheus, "RULES", tmp_path / "no-clone.yaml")
+    monkeypatch.setattr("sysconfig.get_path", lambda name, scheme: str(tmp_path / name))
+    with pytest.raises(DeckError, match=r"--metrics: got no rules of alerts in .*no-clone.yaml"):
+        prometheus.rules()
+    installed = tmp_path / "data/share/tapedeck/alerts.yaml"
+    installed.parent.mkdir(parents=True)
+    installed.write_text("groups: []")
+    assert prometheus.rules() == installed

@@ -131,13 +131,20 @@ postgresql://{{ $user }}@{{ include "tapedeck.storeHost" .root }}:{{ $store.port
 {{- /* Secrets of this release, which no resource may name. */}}
 {{- define "tapedeck.ownSecrets" -}}
 - tapedeck-connections
-- {{ .Values.operator.existingKeySecret | default (printf "%s-operator-key" (include "tapedeck.fullname" .)) }}
+- {{ include "tapedeck.keySecret" . }}
+- {{ .Values.gateway.existingTokensSecret | default (printf "%s-gateway-tokens" (include "tapedeck.fullname" .)) }}
+{{- with .Values.gateway.tls.secret }}
+- {{ . }}
+{{- end }}
 {{- if .Values.timescaledb.enabled }}
 - {{ include "tapedeck.fullname" . }}-timescaledb
 {{- end }}
 {{- if include "tapedeck.readsStore" . }}
 - {{ include "tapedeck.fullname" . }}-dashboards
 - {{ include "tapedeck.fullname" . }}-datasources
+{{- with .Values.metrics.existingStoreSecret }}
+- {{ . }}
+{{- end }}
 {{- end }}
 {{- range .Values.recorder.sinks }}
 {{- with .secret }}

@@ -29,6 +29,38 @@
 {{- if or (include "tapedeck.dataSources" .) (include "tapedeck.storeExporter" .) }}true{{ end }}
 {{- end }}
 
+{{- /* The Secret with `username` and `password` of that role. */}}
+{{- define "tapedeck.storeSecret" -}}
+{{ .Values.metrics.existingStoreSecret | default (printf "%s-dashboards" (include "tapedeck.fullname" .)) }}
+{{- end }}
+
+{{- /* What the release's own Secret has of that role. Without a password nothing could read the store. */}}
+{{- define "tapedeck.storeAccount" -}}
+{{- $role := include "tapedeck.role" (dict "root" . "workload" "dashboards") }}
+{{- $password := include "tapedeck.password" (dict "root" . "role" $role) }}
+{{- if not $password }}
+{{- fail (printf "store.roles.%s.password: got nothing, expected the password with which Grafana and the exporter read the store, because of metrics.dataSources and metrics.storeExporter. Set it, or metrics.existingStoreSecret to a Secret with username and password" $role) }}
+{{- end }}
+{{- $username := (get .Values.store.roles $role).username | default (printf "tapedeck_%s" $role) }}
+{{- dict "username" $username "password" $password | toYaml }}
+{{- end }}
+
+{{- /* Changes with what the release's own Secret has, so that pods with it start again; of an existing one Helm knows nothing. */}}
+{{- define "tapedeck.accountChecksum" -}}
+{{- $account := "" }}
+{{- if and (include "tapedeck.readsStore" .) (not .Values.metrics.existingStoreSecret) }}{{ $account = include "tapedeck.storeAccount" . }}{{ end }}
+{{- printf "%s%s" $account .Values.store.ca | sha256sum }}
+{{- end }}
+
+{{- /* The sslmode of Grafana and of the exporter, whose drivers know no `prefer`. The chart's own database has no certificate. */}}
+{{- define "tapedeck.storeSslMode" -}}
+{{- if .Values.metrics.storeSslMode }}{{ .Values.metrics.storeSslMode }}
+{{- else if ne .Values.store.sslMode "prefer" }}{{ .Values.store.sslMode }}
+{{- else if include "tapedeck.bundledStore" . }}disable
+{{- else }}require
+{{- end }}
+{{- end }}
+
 {{- /* The pods of the Prometheus and of the Grafana that are part of the release: lists of peers, as charts/monitoring names them. */}}
 {{- define "tapedeck.prometheusPods" -}}
 {{- if .Values.monitoring.enabled }}

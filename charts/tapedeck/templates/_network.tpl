@@ -43,13 +43,17 @@ matchLabels: { kubernetes.io/metadata.name: {{ .Release.Namespace }} }
 {{- end }}
 {{- end }}
 
-{{- /* A broker names others than the first, at the same port. */}}
+{{- /* A broker names others than those of bootstrap, at the same ports. Without connections.create nothing else asks for
+       bootstrap and host, and policies for other ports would shut every workload out. */}}
 {{- define "tapedeck.toBroker" -}}
+{{- $bootstrap := include "tapedeck.bootstrap" . | required "kafka.bootstrap: got nothing, expected host:port of the broker that the Secret tapedeck-connections names, because of networkPolicies.enabled: its policies open this port and no other" }}
 {{- $peers := .Values.networkPolicies.brokerPeers }}
 {{- if and (empty $peers) (include "tapedeck.bundledBroker" .) }}
 {{- $peers = include "tapedeck.brokerPods" . | fromYamlArray }}
 {{- end }}
-- ports: [{ protocol: TCP, port: {{ regexFind "[0-9]+$" (include "tapedeck.bootstrap" . | default "kafka:9092") }} }]
+{{- $ports := list }}
+{{- range splitList "," $bootstrap }}{{ $ports = append $ports (dict "protocol" "TCP" "port" (regexFind "[0-9]+$" . | int)) }}{{ end }}
+- ports: {{ uniq $ports | toJson }}
   {{- with $peers }}
   to: {{- toYaml . | nindent 4 }}
   {{- end }}
@@ -57,6 +61,9 @@ matchLabels: { kubernetes.io/metadata.name: {{ .Release.Namespace }} }
 
 {{- define "tapedeck.toStore" -}}
 {{- $bundled := include "tapedeck.bundledStore" . }}
+{{- if not (or $bundled .Values.store.host) }}
+{{- fail "store.host: got nothing, expected the host of the database that the Secret tapedeck-connections names, because of networkPolicies.enabled: its policies open store.port and no other" }}
+{{- end }}
 {{- $peers := .Values.networkPolicies.storePeers }}
 {{- if and (empty $peers) $bundled }}
 {{- $peers = include "tapedeck.storePods" . | fromYamlArray }}

@@ -17,7 +17,10 @@ spec:
     metadata:
       labels: {{- include "tapedeck.selector" $context | nindent 8 }}
       annotations:
+        # migrate alters users and roles when it starts: a changed password of any of them starts it again.
         checksum/connections: {{ include (print .root.Template.BasePath "/connections.yaml") .root | sha256sum }}
+        checksum/users: {{ include (print .root.Template.BasePath "/kafka-users.yaml") .root | sha256sum }}
+        checksum/account: {{ include "tapedeck.accountChecksum" .root }}
     spec:
       {{- with .account }}
       serviceAccountName: {{ . }}
@@ -118,7 +121,11 @@ spec:
                     - { key: {{ . }}.store_dsn, path: {{ . }} }
                     {{- end }}
               {{- if include "tapedeck.readsStore" .root }}
-              - secret: { name: {{ include "tapedeck.fullname" .root }}-dashboards, items: [{ key: store_dsn, path: dashboards }] }
+              - secret:
+                  name: {{ include "tapedeck.storeSecret" .root }}
+                  items:
+                    - { key: username, path: dashboards/username }
+                    - { key: password, path: dashboards/password }
               {{- end }}
         {{- if include "tapedeck.createsUsers" .root }}
         - { name: kafka-users, secret: { secretName: tapedeck-kafka-users } }

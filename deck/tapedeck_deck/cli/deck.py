@@ -106,11 +106,12 @@ def foreground(home: StateDir, port: int, origins: Sequence[str] = (), *, metric
 
 
 def _check_metrics(metrics: bool) -> None:
-    """Say at once that there is no Prometheus. Raises DeckError."""
+    """Say at once that there is no Prometheus, or none of its rules. Raises DeckError."""
     if metrics:
-        from tapedeck_deck.embedded.prometheus import program
+        from tapedeck_deck.embedded.prometheus import program, rules
 
         program()
+        rules()
 
 
 def down(home: StateDir) -> None:

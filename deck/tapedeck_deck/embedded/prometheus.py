@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import subprocess
+import sysconfig
 from pathlib import Path
 
 from tapedeck_deck.embedded import ports, processes
@@ -16,6 +17,8 @@ PROGRAM = "prometheus"
 PORT = 9090
 RETENTION = "15d"
 RULES = Path(__file__).parents[3] / "charts" / "tapedeck" / "files" / "alerts.yaml"
+"""Where a clone has the alerts' rule file; a wheel installs it below ``_INSTALLED`` of its environment or its user."""
+_INSTALLED = Path("share", "tapedeck", "alerts.yaml")
 CHECK_SECONDS = 0.5
 STOP_SECONDS = 10.0
 SCRAPE_SECONDS = 5
@@ -30,6 +33,19 @@ def program() -> str:
             "apt-get install prometheus, macOS: brew install prometheus), or scrape the pods by your own"
         )
     return found
+
+
+def rules() -> Path:
+    """The rule file of the alerts. Raises DeckError where neither a clone nor the installed package has it."""
+    schemes = (sysconfig.get_preferred_scheme("prefix"), sysconfig.get_preferred_scheme("user"))
+    places = [RULES, *(Path(sysconfig.get_path("data", scheme)) / _INSTALLED for scheme in schemes)]
+    for path in places:
+        if path.is_file():
+            return path
+    raise DeckError(
+        f"--metrics: got no rules of alerts in {', '.join(map(str, places))}, expected the file in one; "
+        "install Tapedeck again, by pip into an environment or a user's packages"
+    )
 
 
 class Prometheus:
@@ -69,7 +85,7 @@ class Prometheus:
         self.stop()
         private_folder(self._folder, "the folder of Prometheus")
         file = self._folder / "prometheus.yml"
-        write_private(file, json.dumps(configuration(self._targets_url, RULES if RULES.exists() else None), indent=2))
+        write_private(file, json.dumps(configuration(self._targets_url, rules()), indent=2))
         processes.begin_log(self._log)
         self._process = processes.start(
             [
@@ -81,11 +97,11 @@ class Prometheus:
         )  # fmt: skip
 
 
-def configuration(targets_url: str, rules: Path | None) -> dict[str, object]:
+def configuration(targets_url: str, rules: Path) -> dict[str, object]:
     """Its configuration, as JSON, which is YAML. The pods' own labels win, as with the chart's monitors."""
     return {
         "global": {"scrape_interval": f"{SCRAPE_SECONDS}s", "evaluation_interval": f"{SCRAPE_SECONDS}s"},
-        "rule_files": [] if rules is None else [str(rules)],
+        "rule_files": [str(rules)],
         "scrape_configs": [
             {
                 "job_name": "tapedeck",

@@ -35,8 +35,8 @@ class MigrateSettings(PodSettings):
     ``retention_days`` by table sets TimescaleDB's policies, ``retention_hours`` by topic those of the broker; 0 removes
     one, and what is not named is left unchanged. ``replication`` is that of new topics, -1 the broker's default.
     ``kafka_users`` are the broker's users of the workloads, which get ACLs; with ``kafka_passwords``, a folder with a
-    file for each, they are created. ``roles`` is a folder with the DSN of each workload in a file of its name: the
-    roles in them get privileges on the tables, and with ``make_roles`` they are created.
+    file for each, they are created. ``roles`` is a folder with the credentials of each workload (``read_credentials``):
+    these roles get privileges on the tables, and with ``make_roles`` they are created.
     """
 
     retention_days: dict[RetainedTable, NonNegativeInt] = Field(default_factory=dict)

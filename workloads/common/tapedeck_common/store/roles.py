@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import psycopg
 from psycopg import conninfo, sql
@@ -55,23 +55,30 @@ _LIMITS: dict[RoleName, dict[str, str]] = {
 }
 
 
-class RoleCredentials:
-    """A role and its password, from the DSN of a workload."""
+class RoleCredentials(NamedTuple):
+    """A role and its password."""
 
-    def __init__(self, dsn: str) -> None:
-        parts = conninfo.conninfo_to_dict(dsn)
-        self.role = str(parts.get("user") or "")
-        self.password = str(parts.get("password") or "")
+    role: str
+    password: str
 
 
 def read_credentials(folder: Path) -> dict[RoleName, RoleCredentials]:
-    """The credentials of each workload, from a folder with its DSN in a file of the workload's name.
+    """The credentials of each workload, from a folder in which each has a file or a folder of its name.
 
-    Workloads without a file are left out. Raises psycopg.ProgrammingError for an invalid DSN.
+    A file has the workload's DSN, a folder the files ``username`` and ``password``. Workloads without either are left
+    out. Raises psycopg.ProgrammingError for an invalid DSN.
     """
     paths: dict[RoleName, Path] = {workload: folder / workload for workload in READS}
-    found = {workload: RoleCredentials(path.read_text().strip()) for workload, path in paths.items() if path.is_file()}
+    found = {workload: _credentials(path) for workload, path in paths.items() if path.exists()}
     return {workload: account for workload, account in found.items() if account.role}
+
+
+def _credentials(path: Path) -> RoleCredentials:
+    if path.is_dir():
+        username, password = ((path / name).read_text().removesuffix("\n") for name in ("username", "password"))
+        return RoleCredentials(username, password)
+    parts = conninfo.conninfo_to_dict(path.read_text().strip())
+    return RoleCredentials(str(parts.get("user") or ""), str(parts.get("password") or ""))
 
 
 def create_role(connection: psycopg.Connection[Any], name: RoleName, account: RoleCredentials) -> None:
@@ -80,7 +87,7 @@ def create_role(connection: psycopg.Connection[Any], name: RoleName, account: Ro
     Raises psycopg.Error, also for credentials without a password.
     """
     if not account.password:
-        raise psycopg.ProgrammingError(f"role {account.role}: got no password, expected one in its workload's DSN")
+        raise psycopg.ProgrammingError(f"role {account.role}: got no password, expected one in the Secret of its name")
     exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (account.role,)).fetchone()
     verb = sql.SQL("ALTER" if exists else "CREATE")
     role = sql.Identifier(account.role)

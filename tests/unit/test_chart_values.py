@@ -1,0 +1,84 @@
+"""Values that the chart's schema accepts because Kubernetes, PostgreSQL or Prometheus do, and those that it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from charts.rendered import EXTERNAL, HELM, find, render, template
+from tapedeck_crds.json import Json
+
+pytestmark = pytest.mark.skipif(HELM is None, reason="needs helm: tests/e2e/rig/build")
+
+
+def with_role(name: str) -> Json:
+    roles = {each: {"username": name, "password": "p"} for each in ("admin", "reader", "recorder")}
+    return {"kafka": EXTERNAL["kafka"], "store": {"host": "db", "roles": roles}}
+
+
+def with_size(size: Any) -> Json:
+    return {"kafka": EXTERNAL["kafka"], "timescaledb": {"enabled": True, "size": size}}
+
+
+def with_threshold(value: Any) -> Json:
+    return {**EXTERNAL, "metrics": {"alerts": {"enabled": True, "thresholds": {"gapsOpenFor": value}}}}
+
+
+@pytest.mark.parametrize("size", ["100G", "1.5Ti", "500Mi", "2P"])
+def test_a_volume_may_have_any_quantity(size: str) -> None:
+    (claim,) = find(render(with_size(size)), "StatefulSet", "td-timescaledb")["spec"]["volumeClaimTemplates"]
+    assert claim["spec"]["resources"]["requests"]["storage"] == size
+
+
+@pytest.mark.parametrize("value", ["1d", "1h30m", "2w", "90s", "1y", "1d12h30m15s500ms"])
+def test_a_threshold_may_be_any_duration_of_prometheus(value: str) -> None:
+    groups = find(render(with_threshold(value)), "PrometheusRule", "td")["spec"]["groups"]
+    (rule,) = (rule for group in groups for rule in group["rules"] if rule["alert"] == "TapedeckGapsOpen")
+    assert rule["for"] == value
+
+
+@pytest.mark.parametrize("name", ["tapedeck-reader", "app.user", "user@server", "Tapedeck", "_x", "on", "null"])
+def test_a_role_may_have_a_name_that_sql_quotes(name: str) -> None:
+    data = find(render(with_role(name)), "Secret", "tapedeck-connections")["stringData"]
+    for workload in ("migrate", "gateway", "recorder"):
+        address = urlsplit(data[f"{workload}.store_dsn"])
+        assert (address.username or "").replace("%40", "@") == name
+        assert address.hostname == "db"
+    roles = {**with_role(name), "store": {"roles": {"admin": {"username": name}}}, "timescaledb": {"enabled": True}}
+    (database,) = find(render(roles), "StatefulSet", "td-timescaledb")["spec"]["template"]["spec"]["containers"]
+    assert {each["name"]: each.get("value") for each in database["env"]}["POSTGRES_USER"] == name
+    assert database["readinessProbe"]["exec"]["command"][-1] == name
+
+
+@pytest.mark.parametrize(
+    ("values", "at"),
+    [
+        (with_size("100"), "/timescaledb/size"),
+        (with_size("ten Gi"), "/timescaledb/size"),
+        (with_size("100K"), "/timescaledb/size"),
+        (with_threshold(""), "gapsOpenFor"),
+        (with_threshold("1m1h"), "gapsOpenFor"),
+        (with_threshold("5"), "gapsOpenFor"),
+        (with_role("a b"), "username"),
+        (with_role('x"; DROP ROLE y; --'), "username"),
+        (with_role("a" * 64), "username"),
+        ({**EXTERNAL, "metrics": {"podMonitor": {"interval": "1m30s"}}}, "/metrics/podMonitor/interval"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_they_would_refuse_is_refused_by_name(values: Json, at: str) -> None:
+    done = template(values)
+    assert done.returncode != 0
+    assert at in done.stderr
+
+
+def test_every_text_of_the_database_stays_one_in_yaml() -> None:
+    """YAML takes on, null and 1e3 for other types, which the API server would refuse."""
+    values = with_size("10Gi") | {"store": {"database": "on", "roles": {"admin": {"username": "null"}}}}
+    values["timescaledb"]["storageClass"] = "yes"
+    text = yaml.safe_dump(find(render(values), "StatefulSet", "td-timescaledb"))
+    for name in ("on", "null", "yes"):
+        assert f"'{name}'" in text
