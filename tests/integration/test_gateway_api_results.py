@@ -204,7 +204,17 @@ def test_trials_matrices_and_windows_of_a_sweep(api: ApiClient, store: str) -> N
     assert matrix["counts"] == [[1, 1], [1, 1], [1, 0]]
     mean = api.get("/sweeps/{run_id}/matrix", run_id="s", x="fast", y="kind", metric="maxDrawdownPercent")
     assert (mean["metric"], mean["values"], mean["counts"]) == ("max_drawdown_percent", [[850 / 3, 350.0]], [[3, 2]])
-    assert api.get("/sweeps/{run_id}/matrix", run_id="s", x="fast", y="none")["values"] == []
+    for field, expected, query in (
+        ("y", "got 'none', expected a param of the sweep: fast, kind, slow", {"y": "none"}),
+        ("x", "got 'Fast', expected a param of the sweep: fast, kind, slow", {"x": "Fast"}),
+        ("metric", "got 'sharpee', expected objective, or one of max_drawdown_percent", {"metric": "sharpee"}),
+        ("window", "got 2, expected a window with trials: 0 to 1", {"window": 2}),
+    ):
+        asked: dict[str, Any] = {"x": "fast", "y": "slow", **query}
+        refused = api.get("/sweeps/{run_id}/matrix", status=400, run_id="s", **asked)
+        assert (refused["field"], refused["detail"]) == (field, f"{field}: {expected}")
+    insert_run(store, "begun")  # none of its trials is stored
+    assert api.get("/sweeps/{run_id}/matrix", run_id="begun", x="fast", y="none")["values"] == []
     windows = api.get("/runs/{run_id}/windows", run_id="s")["windows"]
     assert [(w["window"], w["in_sample"]["trial"], w["out_of_sample"]["start"]) for w in windows] == [
         (0, 4, T0 + DAY), (1, 4, T0 + 2 * DAY),
