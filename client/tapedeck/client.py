@@ -9,13 +9,14 @@ from types import TracebackType
 from typing import Any, Literal, TypeAlias, Unpack
 
 from tapedeck import imports, market_data, resources
+from tapedeck.answers import part_of
 from tapedeck.discovery import TOKEN_VARIABLE, URL_VARIABLE, find_deck
 from tapedeck.errors import BadRequest, DeckNotLocal
 from tapedeck.imports import ImportOptions
 from tapedeck.replays import ReplayHandle, replay_spec
 from tapedeck.runs import RunHandle
 from tapedeck.strategy_source import strategy_source
-from tapedeck.sweeps import AxisLike, SweepHandle, sweep_spec
+from tapedeck.sweeps import AxisLike, SweepHandle, is_minimized, sweep_spec
 from tapedeck.sync_async import Blocking
 from tapedeck.table import MarketTable
 from tapedeck.times import SpanLike, TimeLike, to_iso
@@ -106,15 +107,19 @@ class TapedeckClient:
     ) -> MarketTable:
         """Bars: ts (open time), open, high, low, close (quote currency), volume (base currency).
 
-        Bars of an interval that is not stored are made of the finest that is. ``last="30d"`` are those of so long
-        before the end of the series: the newest bar that is stored, or a replay's position. Several symbols give one
-        table with the column ``symbol``. A replay's symbol gives nothing beyond its position.
+        Where none of the interval itself are stored in the range, they are made of the finer ones that cover most of
+        it, the longest of several. ``last="30d"`` are those of so long before the end of the series: the end of the
+        newest bar that serves the interval, or a replay's position. Several symbols give one table with the column
+        ``symbol``. A replay's symbol gives nothing beyond its position.
         """
         return market_data.bars(self._transport, symbols, interval, last, start, end)
 
     @Blocking
     def trades(self, symbols: Symbols, *, start: TimeLike | None = None, end: TimeLike | None = None) -> MarketTable:
-        """Trades: ts, id, price (quote currency), amount (base currency), side (buy, sell or unknown)."""
+        """Trades: ts, seq, id, price (quote currency), amount (base currency), side (buy, sell or unknown).
+
+        ``seq`` orders the trades of one millisecond; ``id`` is the exchange's.
+        """
         return market_data.rows(self._transport, "trades", symbols, start, end)
 
     @Blocking
@@ -122,21 +127,32 @@ class TapedeckClient:
         self,
         symbols: Symbols,
         series: str,
-        interval: str = "1m",
+        interval: str | None = None,
         *,
         start: TimeLike | None = None,
         end: TimeLike | None = None,
     ) -> MarketTable:
-        """Results of a transform: ts, value. ``series`` is the transform's name."""
+        """Results of a transform: ts, id, value, open, high, low, volume.
+
+        ``series`` is the transform's name, ``interval`` that of its results: by default the finest that it has, and
+        empty for those of trades. ``ts`` is the open of a bar, or the time of the trade ``id``. A result that is a
+        bar has its close in ``value``; of one that is a number, in the transform's unit, the other four are null.
+        """
         query = {"series": series, "interval": interval}
         return market_data.rows(self._transport, "points", symbols, start, end, query)
 
     @Blocking
     def sql(self, query: str, *, limit: int = market_data.SQL_ROWS) -> MarketTable:
-        """The rows of one SQL statement that reads, on the store's tables; a warning says where ``limit`` cuts them.
+        """The rows of one SQL statement that reads, on the store's tables.
+
+        It returns at most ``limit`` rows (50,000 at most), and what fits into 16 MiB of the gateway: some 26,000 rows
+        of all columns of bars. A warning in the log ``tapedeck`` says where one of these has cut them.
+
+        A timestamptz is a timestamp in UTC, a timestamp one without a zone, a date a date. A numeric is a text with
+        all of its digits: cast it to float8 for a number. Arrays and documents are JSON texts, other types texts.
 
         It sees all that is stored, also what running replays have yet to play. The gateway limits its time. Raises
-        NotAuthorized where the token has no right to control.
+        BadRequest for what the database refuses, and NotAuthorized where the token has no right to control.
         """
         return market_data.sql(self._transport, query, limit)
 
@@ -281,9 +297,14 @@ class TapedeckClient:
 
     @Blocking
     def run(self, run_id: str) -> RunHandle:
-        """A stored run. Raises UnknownName."""
-        found = self._transport.get(f"/runs/{resources.quoted(run_id)}")
-        return RunHandle(self._transport, found["name"], found["namespace"], found["run_id"], found)
+        """A stored run; of a sweep a SweepHandle, which has its trials. Raises UnknownName."""
+        path = f"/runs/{resources.quoted(run_id)}"
+        found = self._transport.get(path)
+        place = (part_of(found, "name"), part_of(found, "namespace"), part_of(found, "run_id"))
+        if not found.get("trials"):
+            return RunHandle(self._transport, *place, found)
+        spec = part_of(self._transport.get(f"{path}/inputs"), "spec")
+        return SweepHandle(self._transport, *place, found, minimize=is_minimized(spec))
 
     def _local(self, call: str) -> Path:
         if self.home is None:
@@ -323,8 +344,8 @@ class TapedeckClient:
         source = strategy_source(strategy)
         body = {"name": source.name, "source": source.text}
         made = self._transport.send("POST", f"/namespaces/{resources.quoted(namespace)}/strategies", body)
-        module = str(made["key"]).removesuffix(".py")
-        return {"module": f"{module}:{source.class_name}", "configMap": made["name"]}
+        module = str(part_of(made, "key")).removesuffix(".py")
+        return {"module": f"{module}:{source.class_name}", "configMap": part_of(made, "name")}
 
 
 def _data_spec(

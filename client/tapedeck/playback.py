@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from tapedeck.answers import objects_of, part_of
 from tapedeck.times import close_of, datetime_of, longest_ms
 
 
@@ -66,22 +67,23 @@ class PlaybackOrder:
         return self._symbols[symbol].following
 
     def add(self, symbol: str, answer: Mapping[str, Any]) -> bool:
-        """Take an answer of GET /bars; returns whether there is more to ask for at once."""
-        replay = answer["replay"]
-        epoch = tuple(int(part) for part in str(replay["epoch"]).split("."))
+        """Take an answer of GET /bars; returns whether there is more to ask for at once. Raises UnexpectedAnswer."""
+        bars, replay = objects_of(answer, "bars"), part_of(answer, "replay")
+        epoch = tuple(int(part) for part in str(part_of(replay, "epoch")).split("."))
+        epoch_start, position, ended = (part_of(replay, name) for name in ("epoch_start", "position", "ended"))
         if self._epoch is not None and epoch < self._epoch:
             return False  # of a gateway that has read less than the one that answered before
         if epoch != self._epoch:
-            restarted = self._epoch is not None or replay["epoch_start"] is not None
-            self._begin(epoch, replay["epoch_start"])
+            restarted = self._epoch is not None or epoch_start is not None
+            self._begin(epoch, epoch_start)
             if restarted:
                 return True  # what this answer has was asked for from another place
         state = self._symbols[symbol]
-        for bar in answer["bars"]:
+        for bar in bars:
             self._take(state, symbol, bar)
-        more = answer.get("next") is not None and bool(answer["bars"])
-        state.complete = close_of(answer["bars"][-1]["ts"], self._interval) if more else replay["position"]
-        state.ended = bool(replay["ended"]) and not more
+        more = answer.get("next") is not None and bool(bars)
+        state.complete = close_of(bars[-1]["ts"], self._interval) if more else position
+        state.ended = bool(ended) and not more
         return more
 
     def take(self) -> list[PlayedBar]:
@@ -110,9 +112,10 @@ class PlaybackOrder:
             self._symbols[symbol] = _Symbol(first)
 
     def _take(self, state: _Symbol, symbol: str, bar: Mapping[str, Any]) -> None:
-        state.following = bar["ts"] + 1
-        closes = close_of(bar["ts"], self._interval)
+        opened = int(part_of(bar, "ts"))
+        state.following = opened + 1
+        closes = close_of(opened, self._interval)
         if self._known_after is not None and closes <= self._known_after:
             return
-        values = (float(bar[name]) for name in ("open", "high", "low", "close", "volume"))
-        state.waiting.append((closes, PlayedBar(symbol, self._interval, bar["ts"], *values)))
+        values = (float(part_of(bar, name)) for name in ("open", "high", "low", "close", "volume"))
+        state.waiting.append((closes, PlayedBar(symbol, self._interval, opened, *values)))

@@ -8,8 +8,9 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from tapedeck import resources
+from tapedeck.answers import part_of
 from tapedeck.display.html import facts_html
-from tapedeck.errors import BadRequest, GatewayUnavailable, UnexpectedAnswer, UnknownName, WorkFailed
+from tapedeck.errors import BadRequest, ClientError, UnknownName, WorkFailed
 from tapedeck.playback import PlaybackOrder, PlayedBar
 from tapedeck.sync_async import Blocking, in_thread, pause
 from tapedeck.table import MarketTable, concatenated
@@ -36,13 +37,14 @@ class ReplayHandle:
     def __init__(self, transport: Transport, resource: resources.Document) -> None:
         self._transport = transport
         self._resource = resource
-        self.name: str = resource["metadata"]["name"]
-        self.namespace: str = resource["metadata"].get("namespace", "default")
+        self._is_shown = False
+        self.name: str = part_of(resource, "metadata", "name")
+        self.namespace: str = part_of(resource, "metadata").get("namespace", "default")
 
     @property
     def source(self) -> Mapping[str, Any]:
         """The data that is played, as in the resource."""
-        source: Mapping[str, Any] = self._resource["spec"]["source"]
+        source: Mapping[str, Any] = part_of(self._resource, "spec", "source")
         return source
 
     @property
@@ -58,7 +60,8 @@ class ReplayHandle:
         names = [each["symbol"] if isinstance(each, dict) else each for each in given["symbols"]]
         if any(set(name) & set("*?") for name in names):
             listed = self._transport.pages("/symbols", "symbols", {"exchange": exchange})
-            names = [each["name"] for each in listed if any(fnmatchcase(each["name"], name) for name in names)]
+            stored = [str(part_of(each, "name")) for each in listed]
+            names = [name for name in stored if any(fnmatchcase(name, pattern) for pattern in names)]
         return [f"{exchange}:{name}" for name in names]
 
     @property
@@ -89,7 +92,7 @@ class ReplayHandle:
     def speed(self) -> float | str:
         """Virtual seconds per second, or ``max``; assign a number, or ``max`` for as fast as possible."""
         self.refresh()
-        spec = self._resource["spec"]
+        spec = part_of(self._resource, "spec")
         return MAX_SPEED if spec.get("unpaced") else float(spec.get("speed", 1.0))
 
     @speed.setter
@@ -146,9 +149,13 @@ class ReplayHandle:
 
     @Blocking
     def bars(self, interval: str | None = None) -> MarketTable:
-        """What the replay has published so far, as a table: symbol, ts, open, high, low, close, volume."""
+        """What the replay has published so far, as a table: symbol, ts, open, high, low, close, volume.
+
+        It waits for the start of the replay, for up to a minute: raises WaitTimeout after that.
+        """
+        self._wait_until_started(SHOWN_SECONDS)
         symbols = self.symbols
-        query: dict[str, str] = {"interval": interval or self.interval, "from": str(self._range_start())}
+        query: dict[str, str] = {"interval": interval or self.interval, "from": str(self._range_start() or 0)}
         tables = [(each, self._transport.table("/bars", {"symbol": self._asked(each), **query})) for each in symbols]
         return concatenated(tables, f"replay {self.name}")
 
@@ -185,7 +192,7 @@ class ReplayHandle:
     def _repr_html_(self) -> str:
         try:
             status = self.refresh()
-        except (GatewayUnavailable, UnknownName) as error:
+        except ClientError as error:
             status = {"message": str(error)}
         facts = {name: status.get(name) for name in ("phase", "position", "speed", "progress", "message")}
         return facts_html(f"replay {self.namespace}/{self.name}", {k: v for k, v in facts.items() if v})
@@ -193,9 +200,9 @@ class ReplayHandle:
     def _batches(self) -> Iterator[list[PlayedBar]]:
         """The next bars; an empty list now and then, so that a cancelled reader is noticed."""
         patience = Patience()
-        self._wait_until_started()
+        self._wait_until_started(None)
         symbols = self.symbols
-        order = PlaybackOrder(symbols, self.interval, self._range_start())
+        order = PlaybackOrder(symbols, self.interval, self._range_start() or 0)
         every = POLL_SECONDS + SYMBOL_SECONDS * len(symbols)
         silent = 0.0
         while True:
@@ -222,39 +229,48 @@ class ReplayHandle:
                 "limit": PAGE,
             }
             answer = self._transport.get("/bars", query)
-            if answer.get("replay") is None:
-                raise UnexpectedAnswer(f"{self._transport.url}: got no position of the replay: is it an older gateway?")
             more = order.add(symbol, answer) or more
         return more
 
-    def _wait_until_started(self) -> None:
-        """Wait until the gateway knows the replay, which it does when its first record is on the topic."""
+    def _wait_until_started(self, timeout: float | None) -> None:
+        """Wait until its range is known, for so many seconds, and until the gateway knows the replay.
+
+        The gateway does when the first record of the replay is on its topic.
+        """
 
         def resolved() -> bool | None:
-            self._check_alive()
-            return True if resources.status_of(self._resource).get("rangeFrom") is not None else None
+            self.refresh()
+            if self._range_start() is not None:
+                return True
+            self._require_alive()
+            return None
 
         def shown() -> bool | None:
-            self._check_alive()
             try:
                 self._transport.get("/bars", {"symbol": asked, "interval": self.interval, "limit": 1})
             except UnknownName:
+                self.refresh()
+                self._require_alive()
                 if resources.phase_of(self._resource) in resources.FINAL:
                     raise
                 return None
             return True
 
+        if self._is_shown:
+            return
         asked = self._asked(self.symbols[0])
-        until(resolved, POLL_SECONDS, None, f"the start of replay {self.name}")
+        until(resolved, POLL_SECONDS, timeout, f"the start of replay {self.name}")
         until(shown, POLL_SECONDS, SHOWN_SECONDS, f"the first bars of replay {self.name}")
+        self._is_shown = True
 
     def _asked(self, symbol: str) -> str:
         """A market of the replay as the gateway names it."""
-        return f"replay/{self._resource['metadata']['uid']}/{symbol}"
+        return f"replay/{part_of(self._resource, 'metadata', 'uid')}/{symbol}"
 
-    def _range_start(self) -> int:
-        """The resolved start of the range, milliseconds UTC; 0 while it is not known."""
-        return int(resources.status_of(self._resource).get("rangeFrom") or 0)
+    def _range_start(self) -> int | None:
+        """The resolved start of the range, milliseconds UTC; None until a status with it was read."""
+        start = resources.status_of(self._resource).get("rangeFrom")
+        return None if start is None else int(start)
 
     def _has_ended(self) -> bool | None:
         self._check_alive()
@@ -262,6 +278,9 @@ class ReplayHandle:
 
     def _check_alive(self) -> None:
         self.refresh()
+        self._require_alive()
+
+    def _require_alive(self) -> None:
         if resources.phase_of(self._resource) == "Failed":
             raise WorkFailed(f"replay {self.name} failed: {resources.message_of(self._resource)}")
 

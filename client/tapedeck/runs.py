@@ -7,11 +7,12 @@ from functools import cached_property
 from typing import Any
 
 from tapedeck import resources
+from tapedeck.answers import list_of, objects_of, part_of
 from tapedeck.comparison import ComparedRuns
 from tapedeck.display.chart import Chart
 from tapedeck.display.html import facts_html
 from tapedeck.display.progress import ProgressLine
-from tapedeck.errors import BadRequest, GatewayUnavailable, UnknownName, WaitTimeout, WorkFailed
+from tapedeck.errors import BadRequest, ClientError, UnknownName, WaitTimeout, WorkFailed
 from tapedeck.sync_async import Blocking
 from tapedeck.table import MarketTable
 from tapedeck.tear_sheet import TearSheet
@@ -99,21 +100,25 @@ class RunHandle:
     @property
     def metrics(self) -> dict[str, float | None]:
         """Figures by name, such as return_percent; None where ``report()`` says why there is none."""
-        return dict(self.result["metrics"] or {})
+        return dict(part_of(self.result, "metrics") or {})
 
     @cached_property
     def trades(self) -> MarketTable:
-        """Closed trades: symbol, side, size, entry and exit with time and price, profit (quote currency), reasons."""
+        """Closed trades: seq, symbol, side (long or short), size (base currency), entry_ts, entry_price, exit_ts,
+        exit_price, pnl, pnl_net (after commission), commission (all in the quote currency), entry_reason, exit_reason.
+        """
         return self._table("trades")
 
     @cached_property
     def fills(self) -> MarketTable:
-        """Filled orders: symbol, ts, side, size, price (quote currency)."""
+        """Filled orders: seq, symbol, ts, side (buy or sell), size (base currency), price (quote currency)."""
         return self._table("fills")
 
     @cached_property
     def equity(self) -> MarketTable:
-        """The account after each bar: ts, value and cash (quote currency), drawdown_percent and others."""
+        """The account after each bar: seq, ts (its close), value and cash (quote currency), change_percent since the
+        bar before, drawdown_percent below the highest value so far, sharpe (rolling).
+        """
         return self._table("equity")
 
     def plot(self) -> Chart:
@@ -135,8 +140,8 @@ class RunHandle:
     def log(self, lines: int = 200) -> str:
         """The last lines that each of the strategy's pods has printed."""
         path = f"{resources.path_of('backtests', self.namespace, self.name)}/log"
-        pods = self._transport.get(path, {"tail": lines})["pods"]
-        return "\n".join(line for pod in pods for line in pod["lines"])
+        pods = objects_of(self._transport.get(path, {"tail": lines}), "pods")
+        return "\n".join(str(line) for pod in pods for line in list_of(pod, "lines"))
 
     @Blocking
     def delete(self) -> None:
@@ -150,12 +155,12 @@ class RunHandle:
         try:
             if self._run is None and self.state not in ENDED:
                 return facts_html(f"backtest {self.name}", {"state": "running"})
-            metrics = self.metrics
+            metrics, picture = self.metrics, self.plot().svg
         except WorkFailed as error:
             return facts_html(f"backtest {self.name}", {"state": "failed", "message": str(error)})
-        except GatewayUnavailable as error:
+        except ClientError as error:
             return facts_html(f"backtest {self.name}", {"state": "unknown", "message": str(error)})
-        return self.plot().svg + facts_html(f"backtest {self.name}", {n: metrics[n] for n in SUMMARY if n in metrics})
+        return picture + facts_html(f"backtest {self.name}", {n: metrics[n] for n in SUMMARY if n in metrics})
 
     def _path(self, part: str = "") -> str:
         return f"/runs/{resources.quoted(self.run_id)}" + (f"/{part}" if part else "")

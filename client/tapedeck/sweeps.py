@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from tapedeck.display.html import rows_html
-from tapedeck.errors import BadRequest
+from tapedeck.answers import list_of, part_of
+from tapedeck.display.html import facts_html, rows_html
+from tapedeck.errors import BadRequest, ClientError
 from tapedeck.resources import Document, quoted
 from tapedeck.runs import RunHandle
 from tapedeck.sync_async import Blocking
@@ -23,8 +24,17 @@ OUT_OF_SAMPLE = -1  # the number of the trial that trades the best of a window i
 class SweepHandle(RunHandle):
     """A sweep. ``trials`` and ``best`` wait until it has ended, with a progress bar in notebooks and terminals."""
 
-    def __init__(self, transport: Transport, name: str, namespace: str, *, minimize: bool) -> None:
-        super().__init__(transport, name, namespace)
+    def __init__(
+        self,
+        transport: Transport,
+        name: str,
+        namespace: str,
+        run_id: str | None = None,
+        run: Mapping[str, Any] | None = None,
+        *,
+        minimize: bool,
+    ) -> None:
+        super().__init__(transport, name, namespace, run_id, run)
         self._minimize = minimize
 
     @cached_property
@@ -48,26 +58,30 @@ class SweepHandle(RunHandle):
         return sorted(rows, key=lambda row: float(row["objective"]), reverse=not self._minimize)
 
     @Blocking
-    def matrix(self, x: str, y: str, metric: str = "objective") -> MarketTable:
+    def matrix(self, x: str, y: str, metric: str = "objective", *, window: int = 0) -> MarketTable:
         """A metric over two params: a row for each value of ``y``, a column for each of ``x``, such as fast=10.
 
-        A cell is the mean of the trials that have both values; null where there is none. Raises BadRequest where the
-        sweep has no such param or metric.
+        A cell is the mean of the trials that have both values; null where there is none. ``window`` is the number of
+        a window of a walk-forward, whose trials are in-sample. Raises BadRequest where the sweep has no such param,
+        metric or window; the message names those that it has.
         """
         self.wait()
-        query = {"x": x, "y": y, "metric": metric}
+        query: dict[str, str | int] = {"x": x, "y": y, "metric": metric, "window": window}
         found = self._transport.get(f"/sweeps/{quoted(self.run_id)}/matrix", query)
-        names = [f"{x}={value}" for value in found["xs"]]
+        names = [f"{x}={value}" for value in list_of(found, "xs")]
         rows = [
             {y: value, **dict(zip(names, cells, strict=True))}
-            for value, cells in zip(found["ys"], found["values"], strict=True)
+            for value, cells in zip(list_of(found, "ys"), list_of(found, "values"), strict=True)
         ]
-        return MarketTable.from_rows(rows, f"{self.name}: {metric}", ())
+        return MarketTable.from_rows(rows, f"{self.name}: {metric}" + (f", window {window}" if window else ""), ())
 
     def _repr_html_(self) -> str:
         if self._run is None or self._run["state"] == "failed":
             return super()._repr_html_()
-        best = self.best[:BEST_SHOWN]
+        try:
+            best = self.best[:BEST_SHOWN]
+        except ClientError as error:
+            return facts_html(f"sweep {self.name}", {"state": "unknown", "message": str(error)})
         columns = [name for name in self.trials.columns if name not in ("message", "feasible")]
         rows = [[row[name] for name in columns] for row in best]
         return rows_html(f"sweep {self.name}: the best of {len(self.trials):,} trials", columns, rows)
@@ -87,6 +101,12 @@ def sweep_spec(
         "shards": pods,
     }
     return spec | ({"trials": trials} if trials is not None else {})
+
+
+def is_minimized(spec: Mapping[str, Any] | None) -> bool:
+    """Whether the sweep of a Backtest's spec looks for the lowest objective."""
+    objective = ((spec or {}).get("sweep") or {}).get("objective") or {}
+    return bool(objective.get("direction") == "minimize")
 
 
 def _axis(name: str, values: AxisLike) -> Document:
@@ -109,6 +129,7 @@ def _camel(name: str) -> str:
 
 def _trial_row(entry: Mapping[str, Any]) -> dict[str, Any]:
     """A trial with its params and metrics as columns; a metric that has the name of a param is left out."""
-    metrics = {name: value for name, value in (entry.get("metrics") or {}).items() if name not in entry["params"]}
+    params = part_of(entry, "params")
+    metrics = {name: value for name, value in (entry.get("metrics") or {}).items() if name not in params}
     rest = {name: entry.get(name) for name in ("window", "trial", "objective", "feasible", "message")}
-    return {"window": rest.pop("window"), "trial": rest.pop("trial"), **entry["params"], **rest, **metrics}
+    return {"window": rest.pop("window"), "trial": rest.pop("trial"), **params, **rest, **metrics}

@@ -23,7 +23,8 @@ TIMESTAMP = pa.timestamp("ms", tz="UTC")
 
 
 class MarketTable:
-    """Rows of market data in columns. ``arrow`` is the pyarrow.Table; times are timestamps in UTC.
+    """Rows of market data in columns. ``arrow`` is the pyarrow.Table; times are timestamps in UTC, of ``td.sql`` to
+    the microsecond.
 
     Programs that read Arrow take it as it is: ``polars.from_arrow(table)``, ``pandas.DataFrame.from_arrow(table)``. In
     Jupyter it shows its first and last rows, and a chart where it has prices.
@@ -38,7 +39,7 @@ class MarketTable:
     def from_rows(cls, rows: Sequence[dict[str, Any]], title: str = "", times: Collection[str] = TIMES) -> MarketTable:
         """A table of rows. It has the columns of all rows, null in those that lack one."""
         names = dict.fromkeys(name for row in rows for name in row)
-        return cls(pa.table({name: [row.get(name) for row in rows] for name in names}), title, times)
+        return cls(pa.table({name: _column([row.get(name) for row in rows]) for name in names}), title, times)
 
     @property
     def columns(self) -> list[str]:
@@ -50,9 +51,12 @@ class MarketTable:
 
     def __getitem__(self, column: str) -> Any:
         """A column, as pyarrow.ChunkedArray. Raises BadRequest."""
-        if column not in self.arrow.column_names:
+        found = self.arrow.schema.get_all_field_indices(column)
+        if not found:
             raise BadRequest(f"column: got {column!r}, expected one of {', '.join(self.columns)}")
-        return self.arrow[column]
+        if len(found) > 1:
+            raise BadRequest(f"column: got {column!r}, expected the name of one column; {len(found)} have it")
+        return self.arrow.column(found[0])
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """The PyCapsule interface of Arrow."""
@@ -88,13 +92,23 @@ class MarketTable:
         return Chart.of_columns(self.title, self._lines(column))
 
     def _lines(self, column: str) -> list[tuple[str, list[int], list[float | None]]]:
-        names = pc.unique(self.arrow["symbol"]).to_pylist() if "symbol" in self.columns else [self.title or column]
-        lines = []
-        for name in names:
-            part = self.arrow.filter(pc.equal(self.arrow["symbol"], name)) if "symbol" in self.columns else self.arrow
-            times = part["ts"].cast(TIMESTAMP, safe=False).cast(pa.int64()).to_pylist()
-            lines.append((str(name), times, part[column].cast(pa.float64()).to_pylist()))
-        return lines
+        times = self._cast("ts", TIMESTAMP, "times").cast(pa.int64())
+        values = self._cast(column, pa.float64(), "numbers")
+        drawn = pa.table({"ts": times, column: values})
+        if "symbol" not in self.columns:
+            return [(self.title or column, *_line(drawn))]
+        symbols = self._cast("symbol", pa.string(), "names")
+        return [
+            (str(name), *_line(drawn.filter(pc.equal(symbols, name))))
+            for name in pc.unique(symbols.drop_null()).to_pylist()
+        ]
+
+    def _cast(self, column: str, type_: pa.DataType, expected: str) -> Any:
+        found = self[column]
+        try:
+            return found.cast(type_, safe=False)
+        except pa.ArrowException:
+            raise BadRequest(f"{column}: got {found.type}, expected {expected} that can be drawn") from None
 
     def __repr__(self) -> str:
         heading = f"{self.title}: " if self.title else ""
@@ -107,7 +121,7 @@ class MarketTable:
             picture = self.plot().svg if len(self) > 1 else ""
         except BadRequest:
             picture = ""
-        values = [[row[name] for name in self.columns] for row in rows.to_pylist()]
+        values = list(zip(*(_shown(column) for column in rows.columns), strict=True))
         gap = SHOWN_ROWS if len(self) > 2 * SHOWN_ROWS else None
         return picture + rows_html(repr(self), self.columns, values, gap)
 
@@ -120,6 +134,28 @@ def concatenated(tables: Sequence[tuple[str, pa.Table]], title: str) -> MarketTa
             table = table.drop_columns(["symbol"])
         named.append(table.add_column(0, "symbol", pa.array([symbol] * table.num_rows, pa.string())))
     return MarketTable(pa.concat_tables(named, promote_options="permissive"), title)
+
+
+def _line(rows: pa.Table) -> tuple[list[int], list[float | None]]:
+    """The times and the values of a table, in order of time and without rows that have none."""
+    times, values = rows.filter(pc.is_valid(rows["ts"])).sort_by("ts").columns
+    return times.to_pylist(), values.to_pylist()
+
+
+def _shown(column: pa.ChunkedArray) -> list[Any]:
+    """The values of a column for people; a time that is beyond Python's is a text."""
+    try:
+        return list(column.to_pylist())
+    except (ValueError, OverflowError):
+        return list(column.cast(pa.string()).to_pylist())
+
+
+def _column(values: list[Any]) -> pa.Array:
+    """Values that JSON has as a column; those of several kinds, such as numbers and words, as texts."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError):
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
 def _with_times(table: pa.Table, times: Collection[str]) -> pa.Table:

@@ -85,6 +85,16 @@ def longest_ms(interval: str) -> int:
     return count * (_MONTH_DAYS * _UNITS_MS["d"] if unit == "M" else _UNITS_MS[unit])
 
 
+def consists_of(interval: str, stored: str) -> bool:
+    """Whether bars of an interval are these stored ones, or are made of whole ones of them. Raises BadRequest."""
+    if interval == stored:
+        return True
+    unit, finer_unit = _parsed(interval)[1], _parsed(stored)[1]
+    if finer_unit in "wM":  # weeks begin on Mondays, and months have no fixed length
+        return False
+    return (_UNITS_MS["d"] if unit == "M" else longest_ms(interval)) % longest_ms(stored) == 0
+
+
 def _parsed(interval: str) -> tuple[int, str]:
     match = _INTERVAL.fullmatch(interval)
     if match is None:

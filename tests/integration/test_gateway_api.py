@@ -186,6 +186,8 @@ def test_trades_tickers_and_points_in_their_order(api: ApiClient, store: str) ->
     assert [row["ts"] for row in api.get("/trades", symbol=BTC, from_=T0 + 1, to=T0 + 5)["trades"]] == [T0 + 1]
     five = api.get("/points", symbol=f"{BTC}@mine", interval="5m")
     assert (five["interval"], [row["value"] for row in five["points"]]) == ("5m", [9.0])
+    lacking = api.get("/points", status=404, symbol=f"{BTC}@mine", interval="1h")
+    assert lacking["detail"] == f"interval: got '1h', expected one that {BTC + '@mine'!r} has results of: 1m, 5m"
     table = api.send("GET", "/tickers", {"symbol": BTC, "format": "arrow"}).table
     assert table.column("volume24h").to_pylist() == [None] * 5
     assert table.column("price").to_pylist() == prices
@@ -276,6 +278,9 @@ def test_a_replays_points_are_as_they_were_published(api: ApiClient, connections
         assert [(row["ts"], row["value"], row["open"], row["high"], row["low"], row["volume"]) for row in found] == [
             (each.ts, each.value, each.open, each.high, None, None) for each in of_bars[:10]
         ]
+    for series, has in (("band", "1m"), ("mine", "'' (those of trades)")):
+        refused = api.get("/points", status=404, symbol=replay.ticker, series=series, interval="1h")
+        assert (refused["field"], refused["detail"].rpartition(": ")[2]) == ("interval", has)
 
 
 @pytest.mark.parametrize(

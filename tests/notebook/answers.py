@@ -102,7 +102,7 @@ def answering_server() -> Iterator[AnsweringServer]:
             asked = Asked(
                 self.command,
                 unquote(url.path).removeprefix("/api/v1"),
-                {name: values[-1] for name, values in parse_qs(url.query).items()},
+                {name: values[-1] for name, values in parse_qs(url.query, keep_blank_values=True).items()},
                 json.loads(text) if text else None,
                 {name.lower(): value for name, value in self.headers.items()},
             )

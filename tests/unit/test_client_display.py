@@ -6,11 +6,13 @@ import math
 import re
 import sys
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pyarrow as pa
 import pytest
 
+from tapedeck import errors
 from tapedeck.display.chart import HEIGHT, WIDTH, Chart, percent_changes
 from tapedeck.display.html import facts_html, text_of
 from tapedeck.display.progress import ProgressLine, is_interactive
@@ -64,6 +66,51 @@ def test_a_table_shows_its_ends_and_a_chart() -> None:
     assert text.count("<tr>") == 1 + 10 + 1 and "2018-04-04" in text and "2018-07-12" in text and "<svg" in text
     assert repr(table) == "bars: 100 rows of ts, close"
     assert "<svg" not in MarketTable(pa.table({"a": [1, 2]}))._repr_html_()
+
+
+STAMPS = pa.timestamp("us", tz="UTC")
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pa.array(["2018-04-04", "2018-04-05"]),
+        pa.array(["yesterday", None]),
+        pa.array(["2018-04-04", "2018-04-05"]).cast(pa.date32()),
+        pa.array([FIRST * 1000 + 1, FIRST * 1000 + 2], STAMPS),
+        pa.array([2**62, -(2**62)], STAMPS),  # beyond Python's calendar
+        pa.array([1.5, 2.5]),
+        pa.array([[1], [2]]),
+        pa.array([None, None]),
+    ],
+)
+@pytest.mark.parametrize("values", [[1.0, 2.0], ["1.25", "2.5"], ["a", "b"], [{"a": 1}, None]])
+def test_a_table_of_any_values_is_shown(times: pa.Array, values: list[Any]) -> None:
+    table = MarketTable(pa.table({"ts": times, "close": values}), times=())
+    text = table._repr_html_()
+    assert text.count("<tr>") == 3
+    dates = pa.types.is_temporal(times.type)
+    assert ("<svg" in text) == (dates or pa.types.is_null(times.type)) * (values[0] in (1.0, "1.25"))
+
+
+def test_columns_of_one_name_are_shown_and_not_confused() -> None:
+    table = MarketTable(pa.Table.from_arrays([pa.array([1, 2]), pa.array([3, 4])], ["ts", "ts"]), times=())
+    assert re.findall(r">(\d)<", table._repr_html_()) == ["1", "3", "2", "4"]
+    with pytest.raises(errors.BadRequest, match="'ts', expected the name of one column; 2 have it"):
+        _ = table["ts"]
+
+
+def test_rows_in_any_order_are_drawn_in_that_of_time() -> None:
+    table = MarketTable(
+        pa.table({"ts": pa.array([FIRST * 1000 + 1000, None, FIRST * 1000], STAMPS), "value": [1.0, 2.0, 3.0]})
+    )
+    assert [line[2] for line in table.plot().lines] == [[3.0, 1.0]]
+
+
+def test_values_of_several_kinds_are_texts() -> None:
+    rows: list[dict[str, Any]] = [{"fast": 5, "a": 1}, {"fast": "auto", "a": 2.5}, {"a": None}]
+    table = MarketTable.from_rows(rows)
+    assert (table["fast"].to_pylist(), table["a"].to_pylist()) == (["5", "auto", None], [1.0, 2.5, None])
 
 
 def test_a_chart_of_several_symbols_has_a_line_for_each() -> None:

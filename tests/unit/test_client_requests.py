@@ -15,8 +15,10 @@ import tapedeck
 from notebook.answers import Answer, AnsweringServer, Asked, answering_server, problem
 from tapedeck import errors, transport
 from tapedeck.sync_async import Blocking, pause
-from tapedeck.times import span_ms, to_ms
+from tapedeck.times import consists_of, span_ms, to_ms
 from tapedeck.waiting import until
+from tapedeck_crds.intervals import BAR_LENGTHS
+from tapedeck_gateway.charts.intervals import interval_length
 
 DAY = 86_400_000
 FIRST = 1_522_800_000_000  # 2018-04-04
@@ -61,15 +63,64 @@ def test_bars_of_several_symbols_have_them_in_a_column(gateway: AnsweringServer,
     assert {asked.query["from"] for asked in gateway.asked} == {"0"}  # the whole series
 
 
-def test_the_last_days_end_with_the_newest_bar(gateway: AnsweringServer, td: tapedeck.TapedeckClient) -> None:
-    series = [{"interval": "1m", "first": FIRST, "last": FIRST + 90 * DAY, "bars": None}]
-    entry = {"symbol": "coinbase:BTC/USD", "exchange": "coinbase", "name": "BTC/USD", "series": series}
-    gateway.on("GET /symbols", {"symbols": [{**entry, "trades": None, "tickers": None}], "next": None})
-    gateway.on("GET /bars", bars([]))
-    td.bars("coinbase:BTC/USD", "1h", last="30d")
-    end = FIRST + 90 * DAY + 60_000  # the newest bar's close
-    (asked,) = gateway.asked_for("GET", "/bars")
-    assert (asked.query["from"], asked.query["to"]) == (str(end - 30 * DAY), str(end))
+def listed(symbol: str, newest: dict[str, int]) -> dict[str, Any]:
+    """A symbol with the newest open of each interval."""
+    series = [{"interval": name, "first": FIRST, "last": last, "bars": None} for name, last in newest.items()]
+    exchange, _, name = symbol.partition(":")
+    trades = {"first": FIRST, "last": FIRST + 900 * DAY}  # of which no bars are made
+    return {"symbol": symbol, "exchange": exchange, "name": name, "series": series, "trades": trades, "tickers": None}
+
+
+@pytest.mark.parametrize(
+    ("text", "symbol"),
+    [
+        ("coinbase:BTC/USD", "coinbase:BTC/USD"), ("COINBASE:btc-usd", "coinbase:BTC/USD"),
+        ("BTCUSD", "coinbase:BTC/USD"), ("binance:BTC/USDT:USDT", "binance:BTC/USDT:USDT"),
+    ],
+)  # fmt: skip
+def test_the_last_days_end_with_the_newest_bar_of_the_symbol_that_the_gateway_finds(
+    gateway: AnsweringServer, td: tapedeck.TapedeckClient, text: str, symbol: str
+) -> None:
+    entries = [
+        listed(symbol, {"1m": FIRST + 90 * DAY, "1d": FIRST + 300 * DAY}),  # of days no hours are made
+        listed(f"{symbol}-250926", {"1m": FIRST + 400 * DAY}),
+    ]
+    gateway.on("GET /symbols", {"symbols": entries, "next": None})
+    page: dict[str, Any] = {"symbol": symbol, "interval": "1h", "bars": [], "next": None}
+    gateway.on("GET /bars", lambda asked: bars([]) if "format" in asked.query else page)
+    td.bars(text, "1h", last="30d")
+    end = FIRST + 90 * DAY + 60_000  # the newest minute's close
+    found, asked = gateway.asked_for("GET", "/bars")
+    assert (found.query["symbol"], found.query["interval"]) == (text, "1h")
+    assert (asked.query["symbol"], asked.query["from"], asked.query["to"]) == (symbol, str(end - 30 * DAY), str(end))
+    (search,) = gateway.asked_for("GET", "/symbols")
+    assert (search.query["exchange"], search.query["search"]) == (symbol.partition(":")[0], symbol)
+
+
+@pytest.mark.parametrize(("position", "span"), [(FIRST + DAY, (FIRST, FIRST + DAY)), (None, (0, 1))])
+def test_the_last_day_of_a_replay_ends_at_its_position(
+    gateway: AnsweringServer, td: tapedeck.TapedeckClient, position: int | None, span: tuple[int, int]
+) -> None:
+    page: dict[str, Any] = {
+        "symbol": "replay/default/a:BTC/USD",
+        "bars": [],
+        "next": None,
+        "replay": {"position": position},
+    }
+    gateway.on("GET /bars", lambda asked: bars([]) if "format" in asked.query else page)
+    td.bars("replay/default/a:BTCUSD", "1m", last="1d")
+    _, asked = gateway.asked_for("GET", "/bars")
+    assert (asked.query["from"], asked.query["to"]) == tuple(map(str, span))
+
+
+def test_results_of_a_transform_are_of_its_finest_interval_where_none_is_given(
+    gateway: AnsweringServer, td: tapedeck.TapedeckClient
+) -> None:
+    gateway.on("GET /points", pa.table({"ts": pa.array([FIRST], STAMP), "value": [1.0]}))
+    assert [td.points("a:B", "sma").title, td.points("a:B", "sma", "1h").title] == ["a:B sma", "a:B sma 1h"]
+    td.points("a:B", "sma", "")
+    assert [asked.query.get("interval") for asked in gateway.asked] == [None, "1h", ""]
+    assert len(td.points(["a:B", "a:C"], "sma")) == 2
 
 
 def test_times_that_are_numbers_become_timestamps(gateway: AnsweringServer, td: tapedeck.TapedeckClient) -> None:
@@ -110,7 +161,12 @@ def test_sql_asks_for_the_future_by_name_and_says_where_rows_are_cut(
     gateway.on("POST /sql", pa.table({"n": [1, 2]}))
     assert td.sql("SELECT 1", limit=2)["n"].to_pylist() == [1, 2]
     assert (gateway.asked[0].query["future"], gateway.asked[0].body["query"]) == ("1", "SELECT 1")
-    assert "there may be more" in caplog.text
+    assert caplog.text == ""  # these are all
+    for cut, advice in (("rows", "raise limit (at most 50,000)"), ("bytes", "16 MiB")):
+        gateway.on("POST /sql", Answer(pa.table({"n": [1, 2]}), headers={"x-tapedeck-truncated": cut}))
+        td.sql("SELECT 1", limit=2)
+        assert "more rows than these 2" in caplog.text and advice in caplog.text
+        caplog.clear()
 
 
 @pytest.mark.parametrize(
@@ -169,6 +225,59 @@ def test_a_page_that_is_no_gateway_is_named(gateway: AnsweringServer, td: tapede
         td.symbols()
     with pytest.raises(errors.UnexpectedAnswer, match="got text/html"):
         td.bars("a:B")
+
+
+ARROW = "application/vnd.apache.arrow.stream"
+
+
+def cut_off(table: pa.Table, share: float) -> Answer:
+    body = Answer(table).encoded()[0]
+    return Answer(body[: round(len(body) * share)], content_type=ARROW)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        cut_off(bars([FIRST] * 50), 0.0),
+        cut_off(bars([FIRST] * 50), 0.1),
+        cut_off(bars([FIRST] * 50), 0.5),  # of which pyarrow says OSError
+        Answer(b"\x00" * 100, content_type=ARROW),
+        Answer(b"no gzip", headers={"content-encoding": "gzip"}),
+    ],
+)
+def test_an_answer_that_is_no_table_is_named(
+    gateway: AnsweringServer, td: tapedeck.TapedeckClient, answer: Answer
+) -> None:
+    gateway.on("GET *", answer)
+    with pytest.raises(errors.UnexpectedAnswer, match="/api/v1/bars"):
+        td.bars("a:B")
+
+
+@pytest.mark.parametrize(
+    "content", [[], None, 1, {}, {"symbols": None}, {"symbols": [{}]}, {"symbols": [None]}, b"\xff", b"[" * 100_000]
+)
+def test_json_of_another_shape_is_named(gateway: AnsweringServer, td: tapedeck.TapedeckClient, content: Any) -> None:
+    gateway.on("GET *", Answer(content))
+    with pytest.raises(errors.UnexpectedAnswer):
+        td.symbols()
+    with pytest.raises(errors.UnexpectedAnswer):
+        td.bars("a:B", last="1d")
+    with pytest.raises(errors.UnexpectedAnswer):
+        td.run("a")
+    with pytest.raises(errors.UnexpectedAnswer):
+        td.get_replay("a")
+
+
+def test_what_cannot_be_sent_is_named(td: tapedeck.TapedeckClient) -> None:
+    with pytest.raises(errors.BadRequest, match="not JSON serializable"):
+        td.backtest("sma-cross", "a:B", {"fast": object()})  # type: ignore[dict-item]
+    with pytest.raises(errors.BadRequest, match="that no address can have"):
+        td.symbols("x" * 70_000)
+    for token in ("ü" * 20, "a\nb"):
+        with pytest.raises(errors.BadRequest, match="token: got characters"):
+            tapedeck.connect(td.url, token)
+    with pytest.raises(errors.BadRequest, match=r"verify: got '/none\.pem'"):
+        tapedeck.connect("https://localhost", verify="/none.pem")
 
 
 def test_asyncio_has_the_same_methods(gateway: AnsweringServer, td: tapedeck.TapedeckClient) -> None:
@@ -243,6 +352,20 @@ def test_times(given: Any, ms: int) -> None:
 @pytest.mark.parametrize(("given", "ms"), [("30d", 30 * DAY), ("1.5h", 5_400_000), (timedelta(minutes=2), 120_000)])
 def test_spans(given: Any, ms: int) -> None:
     assert span_ms(given, "last") == ms
+
+
+@pytest.mark.parametrize(
+    ("interval", "serving"),
+    [
+        ("1m", "1s 1m"), ("45m", "1s 1m 3m 5m 15m"), ("1d", "1s 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d"),
+        ("1w", "1s 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 1w"), ("1M", "1s 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 1M"),
+    ],
+)  # fmt: skip
+def test_bars_are_made_of_those_that_divide_them(interval: str, serving: str) -> None:
+    assert [stored for stored in BAR_LENGTHS if consists_of(interval, stored)] == serving.split()
+    of_the_gateway = interval_length(interval)
+    for stored, length in BAR_LENGTHS.items():
+        assert consists_of(interval, stored) == (length == of_the_gateway or of_the_gateway.consists_of(length))
 
 
 @pytest.mark.parametrize("given", ["30 days", "", "-1d", "0s", timedelta(0)])

@@ -47,6 +47,8 @@ class PlayedReplay:
     def __init__(self, gateway: AnsweringServer, *, jump_at: int | None = None) -> None:
         self.minute, self.epoch, self.phase = 0, "0.0", "Running"
         self.epoch_start: int | None = None
+        self.unread = 0  # looks at the resource until its status has the range
+        self.unshown = 0  # requests for bars until the gateway knows the replay
         self._jump_at = jump_at
         gateway.on("POST /namespaces/default/replays", self.made)
         gateway.on("GET /namespaces/default/replays/*", self.resource)
@@ -58,7 +60,9 @@ class PlayedReplay:
 
     def resource(self, asked: Asked) -> Any:
         name = asked.path.rpartition("/")[2]
-        status = {"phase": self.phase, "rangeFrom": FIRST, "message": "no bar of it is stored"}
+        self.unread -= 1
+        status: dict[str, Any] = {"phase": self.phase, "message": "no bar of it is stored"}
+        status |= {"rangeFrom": FIRST} if self.unread < 0 else {}
         source = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD", "ETH/USD"], "interval": "1m"}}
         return {"metadata": {"name": name, "uid": "u-1"}, "spec": {"source": source}, "status": status}
 
@@ -118,6 +122,41 @@ def test_a_replay_that_fails_ends_the_iteration_with_its_message(
     played.phase = "Failed"
     with pytest.raises(errors.WorkFailed, match="no bar of it is stored"):
         next(iter(td.replay(BOTH)))
+
+
+def test_a_table_of_a_replay_begins_with_its_range(gateway: AnsweringServer, td: tapedeck.TapedeckClient) -> None:
+    played = PlayedReplay(gateway)
+    played.unread = 3
+
+    def answered(asked: Asked) -> Any:
+        played.unshown -= 1
+        if played.unshown >= 0:
+            return problem(404, "no such replay", "NotFound")
+        if "format" not in asked.query:
+            return played.bars(asked)
+        stored = [FIRST - MINUTE, FIRST]  # the first is of the time before the replay
+        opens = [ts for ts in stored if ts >= int(asked.query["from"])]
+        return pa.table({"ts": pa.array(opens, STAMP), "close": [1.0] * len(opens)})
+
+    played.unshown = 2
+    gateway.on("GET /bars", answered)
+    replay = td.replay(BOTH)
+    for _ in range(2):
+        assert [row["ts"] for row in replay.bars().to_rows()] == [datetime(2018, 4, 4, tzinfo=UTC)] * 2
+    assert len(gateway.asked_for("GET", "/bars")) == 3 + 2 * 2  # it waits once
+
+
+def test_a_replay_that_does_not_start_has_no_table(
+    gateway: AnsweringServer, td: tapedeck.TapedeckClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replays, "SHOWN_SECONDS", 0.02)
+    played = PlayedReplay(gateway)
+    played.unread = 1_000_000
+    with pytest.raises(errors.WaitTimeout, match="the start of replay"):
+        td.replay(BOTH).bars()
+    played.phase = "Failed"
+    with pytest.raises(errors.WorkFailed, match="no bar of it is stored"):
+        td.replay(BOTH).bars()
 
 
 def test_controls_are_sent_as_the_agreement_says(gateway: AnsweringServer, td: tapedeck.TapedeckClient) -> None:
@@ -269,6 +308,9 @@ def test_a_sweep_has_its_trials_the_best_and_a_matrix(
         {"slow": 20, "fast=5": 1.0, "fast=10": 3.0}, {"slow": 40, "fast=5": None, "fast=10": 9.0},
     ]  # fmt: skip
     assert "1/2" in capsys.readouterr().err
+    assert sweep.matrix("fast", "slow", window=2).title.endswith("objective, window 2")
+    windows = [asked.query["window"] for asked in gateway.asked_for("GET", "/sweeps/run-1/matrix")]
+    assert windows == ["0", "2"]
 
 
 @pytest.mark.parametrize(
@@ -284,3 +326,25 @@ def test_a_stored_run_is_found_by_its_id(gateway: AnsweringServer, td: tapedeck.
     ended._left = ended._unstored = -1
     run = td.run("run/1")
     assert (run.run_id, run.state, run.metrics["final_value"]) == ("run/1", "complete", 120.0)
+    assert type(run) is tapedeck.RunHandle
+
+
+@pytest.mark.parametrize(
+    ("sweep", "best"), [({"objective": {"direction": "minimize"}}, 5), ({"objective": {}}, 10), ({}, 10)]
+)
+def test_a_stored_sweep_is_found_by_its_id(
+    gateway: AnsweringServer, td: tapedeck.TapedeckClient, sweep: dict[str, Any], best: int
+) -> None:
+    summary = {"run_id": "s-1", "name": "s", "namespace": "default", "state": "complete", "trials": 2}
+    gateway.on("GET /runs/s-1", summary)
+    gateway.on("GET /runs/s-1/inputs", {"run_id": "s-1", "spec": {"sweep": sweep}})
+    trials = [
+        {"window": 0, "trial": n, "params": {"fast": fast}, "objective": float(fast), "feasible": True, "metrics": {}}
+        for n, fast in enumerate((5, 10))
+    ]
+    gateway.on("GET /sweeps/s-1/trials", {"run_id": "s-1", "trials": trials, "next": None})
+    found = td.run("s-1")
+    assert isinstance(found, tapedeck.SweepHandle)
+    assert (found.best[0]["fast"], len(found.trials)) == (best, 2)
+    gateway.on("GET /sweeps/s-1/trials", problem(404, "gone"))
+    assert "gone" in td.run("s-1")._repr_html_()

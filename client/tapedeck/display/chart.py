@@ -24,6 +24,7 @@ LEFT, RIGHT, TOP, BOTTOM = 72, 12, 26, 26
 POINTS = 600  # drawn of a line; of longer ones the extremes of each stretch
 COLOURS = ("#2962ff", "#e65100", "#2e7d32", "#ad1457", "#6a1b9a", "#00838f")
 TICKS = 4
+FIRST_TIME, END_OF_TIME = -62_135_596_800_000, 253_402_300_800_000  # the years 1 to 9999, which Python's calendar has
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Chart:
 
     @classmethod
     def of_columns(cls, title: str, lines: Sequence[LineData]) -> Chart:
-        """A chart of lines, without the points that have no finite value."""
+        """A chart of lines, without the points that have no finite value or a time beyond the years 1 to 9999."""
         return cls(title, tuple(_finite(line) for line in lines))
 
     @property
@@ -79,7 +80,11 @@ class Chart:
 
 def _finite(line: LineData) -> LineData:
     name, times, values = line
-    kept = [(ts, value) for ts, value in zip(times, values, strict=True) if value is not None and math.isfinite(value)]
+    kept = [
+        (ts, value)
+        for ts, value in zip(times, values, strict=True)
+        if value is not None and math.isfinite(value) and FIRST_TIME <= ts < END_OF_TIME
+    ]
     return name, [ts for ts, _ in kept], [value for _, value in kept]
 
 

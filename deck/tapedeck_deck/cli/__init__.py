@@ -6,10 +6,9 @@ import signal
 import sys
 from collections.abc import Callable
 
+from tapedeck_deck import PACKAGE
 from tapedeck_deck.interruption import interruptible
 
-PACKAGE = "tapedeck[deck]"
-"""What pip installs for a deck; `tapedeck` alone has what every pod needs."""
 INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 and the number of SIGINT, as of a shell."""
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 from tapedeck_common.sandbox.parts import available
 from tapedeck_crds.json import Json
-from tapedeck_deck.cli import PACKAGE
+from tapedeck_deck import PACKAGE
 from tapedeck_deck.cli.backup import size_text
 from tapedeck_deck.cli.text_table import TextTable
 from tapedeck_deck.embedded import jars, ports

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
@@ -62,8 +63,17 @@ def test_tables_have_the_rows_of_the_files(td: tapedeck.TapedeckClient) -> None:
         for name in NAMES
         for hour in (4, 5)
     ]
+    for spelling in ("MINE:BTC-USD", "mine:btcusd"):
+        assert td.bars(spelling, "1h", last="2h").to_rows() == [
+            {name: value for name, value in row.items() if name != "symbol"} for row in hours[:2]
+        ]
     assert [row["interval"] for row in td.symbols(exchange="mine").to_rows()] == ["1m", "1m"]
     assert td.sql("SELECT count(*) AS n FROM bars WHERE exchange = 'mine'")["n"].to_pylist() == [2 * BARS]
+    closes = td.sql("SELECT ts, ts::date AS day, close FROM bars WHERE exchange = 'mine' AND symbol = 'BTC/USD'")
+    first = min(closes.to_rows(), key=lambda row: row["ts"])
+    opened = datetime(2018, 4, 4, tzinfo=UTC)
+    assert first == {"ts": opened, "day": opened.date(), "close": prices("BTC", 0)[3]}
+    assert "<svg" in closes._repr_html_()
     with pytest.raises(errors.UnknownName, match="mine:XRP/USD"):
         td.bars("mine:XRP/USD")
     with pytest.raises(errors.BadRequest, match="DELETE"):
@@ -125,6 +135,15 @@ def test_a_sweep_has_all_trials(td: tapedeck.TapedeckClient) -> None:
         begin: pytest.approx(10_000 + profit) for begin, profit in profits.items()
     }
     assert sweep.best[0]["first"] == max(profits, key=lambda begin: profits[begin])
+    stored = td.run(sweep.run_id)
+    assert isinstance(stored, tapedeck.SweepHandle)
+    assert stored.best == sweep.best
+    (row,) = stored.matrix("first", "first").to_rows()[:1]
+    assert row["first=10"] == pytest.approx(10_000 + profits[10])
+    with pytest.raises(errors.BadRequest, match="y: got 'frist', expected a param of the sweep: first"):
+        sweep.matrix("first", "frist")
+    with pytest.raises(errors.BadRequest, match="metric: got 'shrap', expected objective, or one of"):
+        sweep.matrix("first", "first", "shrap")
 
 
 def test_errors_say_what_is_wrong(td: tapedeck.TapedeckClient) -> None:

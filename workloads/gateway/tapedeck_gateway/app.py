@@ -40,6 +40,7 @@ from tapedeck_gateway.routes.responses import SecurityHeaders, install_error_res
 from tapedeck_gateway.routes.v1 import MODULES, controls, strategy_sources
 from tapedeck_gateway.routes.v1 import resources as resources_v1
 from tapedeck_gateway.routes.v1.documentation import is_documented
+from tapedeck_gateway.routes.v1.sql import TRUNCATED_HEADER
 from tapedeck_gateway.service_monitor import ServiceMonitor
 from tapedeck_gateway.store.pool import Pool
 from tapedeck_gateway.symbol_directory import SymbolDirectory
@@ -138,7 +139,7 @@ def _add_middleware(app: FastAPI, options: GatewayOptions, policy: AccessPolicy)
             allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
             allow_headers=["authorization", "content-type"],
             allow_private_network=True,
-            expose_headers=[MISSING_HEADER, "etag", "retry-after"],
+            expose_headers=[MISSING_HEADER, TRUNCATED_HEADER, "etag", "retry-after"],
         )
     install_error_responses(app)
     app.add_middleware(SecurityHeaders, origins=options.origins)

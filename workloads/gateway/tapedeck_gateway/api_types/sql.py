@@ -25,5 +25,12 @@ class SqlResult(msgspec.Struct, frozen=True):
     """The rows of a statement."""
 
     columns: list[SqlColumn]
-    rows: list[list[Any]]
-    truncated: Annotated[bool, msgspec.Meta(description="Whether rows above the limit were left out.")]
+    rows: Annotated[
+        list[list[Any]],
+        msgspec.Meta(
+            description="int2, int4 and int8 are integers, float4 and float8 numbers (NaN and infinite ones null), "
+            "bool a boolean, timestamptz a text in RFC 3339 (UTC), numeric a text with all of its digits; json, jsonb "
+            "and arrays are what they hold; other types are texts as PostgreSQL writes them."
+        ),
+    ]
+    truncated: Annotated[bool, msgspec.Meta(description="Whether rows above `limit`, or above 16 MiB, were left out.")]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from psycopg import sql
 
+from tapedeck_crds.errors import NotFound
 from tapedeck_crds.intervals import BAR_LENGTHS, BarLength
 from tapedeck_gateway.charts.resolutions import SHORTEST
 from tapedeck_gateway.charts.symbols import ChartSymbol
@@ -30,7 +31,22 @@ def intervals_of(pool: Pool, symbol: ChartSymbol) -> list[str]:
 
 def finest(intervals: Iterable[str]) -> str | None:
     """The shortest interval, empty text before all; None of none."""
-    return min(intervals, key=lambda name: BAR_LENGTHS[name].ms if name else 0, default=None)
+    return min(intervals, key=_length_ms, default=None)
+
+
+def chosen_interval(symbol: ChartSymbol, found: Collection[str], wanted: str | None) -> str:
+    """The interval of a series' results that is wanted, the finest where none is. Raises NotFound."""
+    chosen = finest(found) if wanted is None else wanted
+    if chosen is None or not found:
+        raise NotFound(f"series: got {str(symbol)!r}, expected one with results of a transform")
+    if chosen not in found:
+        names = ", ".join(name or "'' (those of trades)" for name in sorted(found, key=_length_ms))
+        raise NotFound(f"interval: got {chosen!r}, expected one that {str(symbol)!r} has results of: {names}")
+    return chosen
+
+
+def _length_ms(interval: str) -> int:
+    return BAR_LENGTHS[interval].ms if interval else 0
 
 
 def base_of(interval: str) -> BarLength:

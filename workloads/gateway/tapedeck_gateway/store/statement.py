@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import psycopg
 from psycopg import sql
+from psycopg.adapt import Loader
 from psycopg.types.string import TextLoader
 
 from tapedeck_common.store.database import connect
@@ -19,14 +19,22 @@ from tapedeck_crds.errors import InvalidInput
 from tapedeck_gateway.store.errors import DATABASE_ERRORS, unavailable
 from tapedeck_gateway.store.pool import Pool
 
+Kind: TypeAlias = Literal["integer", "float", "boolean", "timestamptz", "timestamp", "date", "text"]
+"""What the values of a column are. Times and dates are texts, since PostgreSQL's reach further than Python's."""
+Cut: TypeAlias = Literal["", "rows", "bytes"]
+"""Which limit cut rows off a result: that of its rows, or RESULT_BYTES; empty where all are there."""
+
 APPLICATION_NAME = "tapedeck-gateway-sql"
 READING = ("SELECT", "WITH", "VALUES", "TABLE")
 BATCH_ROWS = 100
 RESULT_BYTES = 16 * 1024 * 1024  # what one answer may hold in memory
 _SKIPPED = re.compile(r"(\s|\(|--[^\n]*(\n|$)|/\*.*?\*/)*", re.DOTALL)
 _WORD = re.compile(r"\w*")
-_AS_TEXT = ("date", "time", "timetz", "interval", "timestamp", "timestamptz")  # may exceed Python's types
-_INTEGERS, _FLOATS = ("int2", "int4", "int8"), ("float4", "float8", "numeric")
+_AS_TEXT = ("date", "time", "timetz", "interval", "timestamp", "numeric", "bytea")  # may exceed Python's types
+_KINDS: dict[str, Kind] = {
+    "int2": "integer", "int4": "integer", "int8": "integer", "float4": "float", "float8": "float", "bool": "boolean",
+    "timestamptz": "timestamptz", "timestamp": "timestamp", "date": "date",
+}  # fmt: skip
 
 
 class ResultColumn(NamedTuple):
@@ -36,25 +44,33 @@ class ResultColumn(NamedTuple):
     type_name: str
 
     @property
-    def kind(self) -> Literal["integer", "float", "boolean", "text"]:
+    def kind(self) -> Kind:
         """The kind of its values as ``StatementRows`` has them."""
-        if self.type_name in _INTEGERS:
-            return "integer"
-        if self.type_name in _FLOATS:
-            return "float"
-        return "boolean" if self.type_name == "bool" else "text"
+        return _KINDS.get(self.type_name, "text")
 
 
 class StatementRows(NamedTuple):
-    """The rows of a statement: numbers, booleans, texts, and for JSON what it holds."""
+    """The rows of a statement: numbers, booleans, texts, and for JSON what it holds.
+
+    A ``timestamptz`` is RFC 3339 in UTC, a ``numeric`` has all of its digits, other types are as PostgreSQL writes
+    them.
+    """
 
     columns: list[ResultColumn]
     rows: list[list[Any]]
-    truncated: bool
+    cut: Cut
+
+
+class _Rfc3339(Loader):
+    """A timestamptz of a connection in UTC as RFC 3339 text; ``infinity`` and years B.C. stay PostgreSQL's own."""
+
+    def load(self, data: Any) -> str:
+        text = bytes(data).decode()
+        return text[:-3].replace(" ", "T", 1) + "Z" if text.endswith("+00") else text
 
 
 def run_statement(pool: Pool, statement: str, limit: int) -> StatementRows:
-    """At most ``limit`` rows of a statement that reads.
+    """At most ``limit`` rows of a statement that reads, and at most RESULT_BYTES of them.
 
     Its connection is closed at the end, so that it leaves no setting and no lock. Raises InvalidInput for what the
     database refuses, QueryTooSlow and Unavailable.
@@ -103,6 +119,7 @@ def _read_only(pool: Pool) -> Iterator[psycopg.Cursor[Any]]:
         connection.autocommit = False
         connection.read_only = True
         cursor = connection.cursor(name="statement")
+        cursor.adapters.register_loader("timestamptz", _Rfc3339)
         for name in _AS_TEXT:
             cursor.adapters.register_loader(name, TextLoader)
         try:
@@ -124,27 +141,48 @@ class _Deadline:
         self._connection.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(left)))
 
 
-def _rows(cursor: psycopg.Cursor[Any], limit: int, deadline: _Deadline) -> tuple[list[list[Any]], bool]:
+@dataclass
+class _Room:
+    """How much of RESULT_BYTES the rows of a result take."""
+
+    taken: int = 0
+    longest: int = field(default=0, init=False)
+
+    def take(self, size: int) -> bool:
+        """Take room for a row of so many bytes; returns whether there was any."""
+        if self.taken + size > RESULT_BYTES:
+            return False
+        self.taken += size
+        self.longest = max(self.longest, size)
+        return True
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many rows to ask for: as many as have room, if they are as long as the longest so far."""
+        return max(1, min(BATCH_ROWS, (RESULT_BYTES - self.taken) // self.longest)) if self.longest else 1
+
+
+def _rows(cursor: psycopg.Cursor[Any], limit: int, deadline: _Deadline) -> tuple[list[list[Any]], Cut]:
     found: list[list[Any]] = []
-    sizes: list[int] = []
+    room = _Room()
     while True:
         deadline.arm()
-        rows = cursor.fetchmany(min(_rows_at_once(sizes), limit + 1 - len(found)))
+        rows = cursor.fetchmany(min(room.rows_at_once, limit + 1 - len(found)))
         if not rows:
-            return found, False
+            return found, ""
         for row in rows:
             if len(found) == limit:
-                return found, True
+                return found, "rows"
             values = [plain_value(value) for value in row]
-            sizes.append(value_bytes(values))
-            if sum(sizes) > RESULT_BYTES:
-                raise InvalidInput(f"query: got more than {RESULT_BYTES >> 20} MiB, expected fewer or smaller rows")
-            found.append(values)
-
-
-def _rows_at_once(sizes: list[int]) -> int:
-    """How many rows to ask for after rows of these bytes: as many as have room, if they are as long as the longest."""
-    return max(1, min(BATCH_ROWS, (RESULT_BYTES - sum(sizes)) // max(sizes))) if sizes else 1
+            if room.take(value_bytes(values)):
+                found.append(values)
+            elif found:
+                return found, "bytes"
+            else:
+                raise InvalidInput(
+                    f"query: got a row of more than {RESULT_BYTES >> 20} MiB, expected smaller ones: select fewer "
+                    "columns, or parts of their values"
+                )
 
 
 def value_bytes(value: Any) -> int:
@@ -161,16 +199,12 @@ def value_bytes(value: Any) -> int:
 
 
 def plain_value(value: Any) -> Any:
-    """A value as JSON can hold it: what JSON has no number for, and other types, as text."""
-    if isinstance(value, Decimal):
-        return float(value) if value.is_finite() else None
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
+    """A value as JSON can hold it: types that it does not have as text. It writes NaN and the infinities as null."""
     if isinstance(value, list):
         return [plain_value(each) for each in value]
     if isinstance(value, dict):
         return {str(key): plain_value(each) for key, each in value.items()}
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def _type_name(cursor: psycopg.Cursor[Any], oid: int) -> str:

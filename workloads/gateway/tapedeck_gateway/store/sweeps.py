@@ -10,6 +10,7 @@ import msgspec
 from psycopg import sql
 
 from tapedeck_crds.builtin_strategies import builtin_strategies
+from tapedeck_crds.errors import InvalidInput
 from tapedeck_gateway.api_types.runs import StrategySummary, SweepMatrix, TrialRow, WalkForwardWindow
 from tapedeck_gateway.store.page import rows_of
 from tapedeck_gateway.store.pool import Pool
@@ -42,12 +43,19 @@ FROM run_trials, LATERAL (
 WHERE run_id = %(id)s AND trial >= 0 AND win = %(win)s::int8 AND params ? %(x)s::text AND params ? %(y)s::text
 GROUP BY 1, 2 LIMIT 100000
 """
+_NAMES = """
+WITH of_run AS (SELECT win, params, metrics FROM run_trials WHERE run_id = %(id)s AND trial >= 0)
+SELECT (SELECT array_agg(DISTINCT name) FROM of_run, jsonb_object_keys(params) AS name),
+       (SELECT array_agg(DISTINCT name) FROM of_run, jsonb_object_keys(metrics) AS name),
+       (SELECT array_agg(DISTINCT win) FROM of_run)
+"""
 _STRATEGIES = """
 SELECT DISTINCT ON (strategy) strategy, count(*) OVER (PARTITION BY strategy),
        (extract(epoch FROM started_at) * 1000)::int8, params
 FROM runs ORDER BY strategy, started_at DESC LIMIT 10000
 """
 WINDOWS_MAX = 10_000
+OBJECTIVE = "objective"
 
 
 def trials(pool: Pool, run_id: str, after: tuple[int, int] | None, limit: int) -> list[TrialRow]:
@@ -66,14 +74,32 @@ def windows(pool: Pool, run_id: str) -> list[WalkForwardWindow]:
 
 
 def matrix(pool: Pool, run_id: str, x: str, y: str, metric: str, window: int) -> SweepMatrix:
-    """A metric (as specs or as metrics name it) of a window's trials, by the values of two params."""
+    """A metric (as specs or as metrics name it) of a window's trials, by the values of two params.
+
+    Raises InvalidInput for a param, a metric or a window that the sweep does not have, as far as its trials tell.
+    """
     name = re.sub(r"(?<!^)(?=[A-Z])", "_", metric).lower()
     cells = rows_of(pool, _CELLS, {"id": run_id, "x": x, "y": y, "metric": name, "win": window})
     xs, ys = _ordered(cell[0] for cell in cells), _ordered(cell[1] for cell in cells)
     found = {(repr(cell[0]), repr(cell[1])): (cell[2], cell[3]) for cell in cells}
     table = [[found.get((repr(a), repr(b)), (None, 0)) for a in xs] for b in ys]
     values = [[cell[0] for cell in row] for row in table]
+    if all(value is None for row in values for value in row):  # a name that no trial has gives nothing else
+        _require_known(pool, run_id, x, y, name, window)
     return SweepMatrix(run_id, x, y, name, xs, ys, values, [[cell[1] for cell in row] for row in table])
+
+
+def _require_known(pool: Pool, run_id: str, x: str, y: str, metric: str, window: int) -> None:
+    ((params, metrics, windows),) = rows_of(pool, _NAMES, {"id": run_id})
+    if windows is None:
+        return  # no trial is stored yet
+    for field, name in (("x", x), ("y", y)):
+        if name not in (params or ()):
+            raise InvalidInput(f"{field}: got {name!r}, expected a param of the sweep: {', '.join(params or ())}")
+    if metric != OBJECTIVE and metrics is not None and metric not in metrics:
+        raise InvalidInput(f"metric: got {metric!r}, expected {OBJECTIVE}, or one of {', '.join(metrics)}")
+    if window not in windows:
+        raise InvalidInput(f"window: got {window}, expected a window with trials: {min(windows)} to {max(windows)}")
 
 
 def strategies(pool: Pool) -> list[StrategySummary]:

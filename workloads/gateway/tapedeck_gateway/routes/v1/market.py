@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from msgspec import UNSET
 
 from tapedeck_common.market import RECORDED_PREFIX
-from tapedeck_crds.errors import InvalidInput, NotFound
+from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.intervals import DAY_MS
 from tapedeck_gateway.access.problems import API
 from tapedeck_gateway.api_types.market import (
@@ -127,10 +127,7 @@ def _points(
     """The interval of the results, and what loads their pages."""
     if symbol.replay:
         return replay_points(context, symbol, span, interval)
-    found = points.intervals_of(context.pool, symbol)
-    chosen = points.finest(found) if interval is None else interval
-    if chosen is None or chosen not in found:
-        raise NotFound(f"series: got {str(symbol)!r}, expected one with stored results of a transform")
+    chosen = points.chosen_interval(symbol, points.intervals_of(context.pool, symbol), interval)
     records = _records(context.pool, limits, symbol, span)
 
     def load(place: Place | None, limit: int) -> Page:

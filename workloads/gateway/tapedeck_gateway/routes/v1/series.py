@@ -118,10 +118,7 @@ def replay_points(
     Raises NotFound, Unavailable.
     """
     view, results = context.reader.caught_up_view(symbol), context.reader.caught_up_points(symbol)
-    found = results.intervals_of(symbol)
-    chosen = points.finest(found) if interval is None else interval
-    if chosen is None or chosen not in found:
-        raise NotFound(f"series: got {str(symbol)!r}, expected one with results of the replay's transforms")
+    chosen = points.chosen_interval(symbol, results.intervals_of(symbol), interval)
     first, end = span.start or 0, LATEST if span.end is None else span.end
 
     def load(place: Place | None, limit: int) -> Page:

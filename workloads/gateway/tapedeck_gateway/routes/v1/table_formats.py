@@ -106,6 +106,8 @@ def _batch(schema: Any, page: Columns) -> Any:
 
 
 def _array(column: Any, type_: Any) -> Any:
+    if isinstance(column, pa.Array):
+        return column
     if isinstance(column, np.ndarray) and pa.types.is_timestamp(type_):
         return pa.array(column.astype(np.int64, copy=False), pa.int64()).view(type_)
     return pa.array(column, type=type_)

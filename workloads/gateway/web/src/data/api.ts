@@ -864,8 +864,9 @@ export interface components {
          */
         SqlResult: {
             columns: components["schemas"]["SqlColumn"][];
+            /** @description int2, int4 and int8 are integers, float4 and float8 numbers (NaN and infinite ones null), bool a boolean, timestamptz a text in RFC 3339 (UTC), numeric a text with all of its digits; json, jsonb and arrays are what they hold; other types are texts as PostgreSQL writes them. */
             rows: unknown[][];
-            /** @description Whether rows above the limit were left out. */
+            /** @description Whether rows above `limit`, or above 16 MiB, were left out. */
             truncated: boolean;
         };
         /**
@@ -1624,12 +1625,12 @@ export interface components {
                              */
                             price: number;
                             /**
-                             * @description Growth rate of the expected price per year of 365 days: 0.1 is about 10 percent.
+                             * @description Growth rate of the expected price per year of 365 days: 0.1 is about 10 %.
                              * @default 0
                              */
                             drift: number;
                             /**
-                             * @description Standard deviation of log returns per year of 365 days: 0.6 is about 60 percent.
+                             * @description Standard deviation of log returns per year of 365 days: 0.6 is about 60 %.
                              * @default 0.6
                              */
                             volatility: number;
