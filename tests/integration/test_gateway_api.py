@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
@@ -19,7 +20,7 @@ import pytest
 
 from pods.api_client import ApiClient
 from pods.expected_bars import T0
-from pods.gateway import MINUTE, Gateway, ReplayTopic, insert_bars, walk
+from pods.gateway import FILE_SPEC, MINUTE, Gateway, ReplayTopic, insert_bars, walk
 from tapedeck_common.market import Bar, Point, Trade
 from tapedeck_common.settings import Connections
 from waits import eventually
@@ -255,6 +256,47 @@ def test_a_replays_bars_end_at_its_position(api: ApiClient, store: str, connecti
     seen = api.get("/bars", symbol=replay.ticker)
     assert seen["replay"] == {"position": back, "epoch": "1.0", "epoch_start": back, "ended": False}
     assert seen["bars"][-1]["ts"] == back - MINUTE
+
+
+def test_a_replay_without_a_start_has_its_whole_range(api: ApiClient, store: str, connections: Connections) -> None:
+    bars = walk(6, 52_000, T0)
+    with psycopg.connect(store) as connection, connection.cursor() as cursor:
+        with cursor.copy(
+            "COPY bars (exchange, symbol, interval, ts, open, high, low, close, volume, rev, source) FROM STDIN"
+        ) as rows:
+            for b in bars[:-40]:
+                moment = datetime.fromtimestamp(b.ts / 1000, UTC).isoformat()
+                values = (b.exchange, b.symbol, "1m", moment, b.open, b.high, b.low, b.close, b.volume, 0, "backfill")
+                rows.write_row(values)
+    insert_bars(store, [])
+    replay = ReplayTopic(connections, range_from=bars[-100].ts, range_to=bars[-1].ts + MINUTE)
+    replay.play(bars[-100:])
+    expected = [(b.ts, b.open, b.high, b.low, b.close, b.volume) for b in bars]
+    table = api.send("GET", "/bars", {"symbol": replay.ticker, "format": "arrow"}).table
+    columns = [table.column(name) for name in NAMES]
+    assert (
+        list(zip(columns[0].cast(pa.int64()).to_pylist(), *(c.to_pylist() for c in columns[1:]), strict=True))
+        == expected
+    )
+    text = api.send("GET", "/bars", {"symbol": replay.ticker, "format": "csv"}).body.decode()
+    assert [int(row[0]) for row in list(csv.reader(io.StringIO(text)))[1:]] == [b.ts for b in bars]
+    pages = list(api.pages("/bars", "bars", symbol=replay.ticker, limit=20_000))
+    assert [len(page) for page in pages] == [20_000, 20_000, 12_000]
+    assert [tuple(row[name] for name in NAMES) for row in chain(*pages)] == expected
+    hours = list(chain(*api.pages("/bars", "bars", symbol=replay.ticker, interval="1h", limit=500)))
+    assert [row["ts"] for row in hours] == sorted({b.ts // HOUR * HOUR for b in bars})[: len(hours)]
+    assert len(hours) == 52_000 // 60
+    early = list(chain(*api.pages("/bars", "bars", symbol=replay.ticker, from_=0, to=T0 + 3 * MINUTE)))
+    assert [row["ts"] for row in early] == [b.ts for b in bars[:3]]
+
+
+def test_a_replay_of_a_file_without_a_start_has_all_that_was_played(api: ApiClient, connections: Connections) -> None:
+    bars = walk(7, 300, T0)
+    replay = ReplayTopic(connections, spec=FILE_SPEC, range_from=T0, range_to=T0 + 300 * MINUTE)
+    replay.play(bars)
+    for limit in (70, 5_000):
+        found = list(chain(*api.pages("/bars", "bars", symbol=replay.ticker, limit=limit)))
+        assert [row["ts"] for row in found] == [b.ts for b in bars]
 
 
 def test_a_replays_points_are_as_they_were_published(api: ApiClient, connections: Connections) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from tapedeck_crds.intervals import BarLength
 from tapedeck_gateway.charts.bar_columns import Candle, aggregate
@@ -20,6 +20,7 @@ from tapedeck_gateway.topics.points_view import PointsView
 from tapedeck_gateway.topics.replay_view import ReplayView
 
 MAX_BARS = 20_000
+_Found = TypeVar("_Found")
 
 
 class BarHistory(Protocol):
@@ -84,6 +85,11 @@ class StoredBarHistory:
         known = min(length.first_open(ts), self.base.open_of(self.now))
         found = bars.last_open_before(self.pool, self.symbol.exchange, self.symbol.symbol, self.base, known)
         return None if found is None else length.open_of(found)
+
+    def first_opens(self) -> list[int]:
+        """The open of the first stored bar; none where there is none."""
+        found = bars.first_open(self.pool, self.symbol.exchange, self.symbol.symbol, self.base)
+        return [] if found is None else [found]
 
     def part_of(self, opened: int, until: int) -> list[Candle]:
         """The bars with open in [opened, until) as one bar; none where there are none."""
@@ -151,6 +157,14 @@ class ReplayBarHistory:
         found = self.last(length, ts, 1)
         return found[-1].ts if found else None
 
+    def first_open(self, length: BarLength) -> int | None:
+        """The open of the first bar that may have a part of what is known; None where nothing is."""
+        of_topic = self.view.first_open(self.symbol.exchange, self.symbol.symbol)
+        known = [] if of_topic is None else [of_topic]
+        if self.view.plays_stored_bars:
+            known += self._older(lambda stored: stored.first_opens())
+        return length.open_of(min(known)) if known else None
+
     def _topic_bars(self, start: int, end: int) -> list[Candle]:
         return self.view.base_bars(self.symbol.exchange, self.symbol.symbol, start, end)
 
@@ -159,8 +173,8 @@ class ReplayBarHistory:
             self.pool, self.symbol, self.view.topic_start, self.view.stored_length(self.symbol.symbol)
         )
 
-    def _older(self, load: Callable[[StoredBarHistory], list[Candle]]) -> list[Candle]:
-        """Bars of the store; none while the database does not answer, which the response then says."""
+    def _older(self, load: Callable[[StoredBarHistory], list[_Found]]) -> list[_Found]:
+        """What the store has; nothing while the database does not answer, which the response then says."""
         return self.parts.load("database", lambda: load(self._stored()))
 
 

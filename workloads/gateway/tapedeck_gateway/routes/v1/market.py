@@ -56,6 +56,8 @@ def bars(
     asked: Rows,
 ) -> Response:
     """Closed bars of any interval, of the stored ones, or made of those that cover most of the range."""
+    if asked.is_file:
+        parts.require_whole()
     chosen = bars_of(context, limits, parts, symbol, length, span)
     if (file := asked.file("bars", BarRow, chosen.page)) is not None:
         return file

@@ -26,19 +26,17 @@ WIDTH_MAX = 1_000_000  # bars of a range that is searched at once
 
 @dataclass(frozen=True)
 class PlayedBars:
-    """Closed bars of a replay with open in [start, end); without ``start`` the last that it has."""
+    """Closed bars of a replay with open in [start, end)."""
 
     history: ReplayBarHistory
     length: BarLength
-    start: int | None
+    start: int
     end: int
     progress: ReplayProgress
 
     def page(self, place: Place | None, limit: int) -> Page:
         """The first ``limit`` bars after a place = (open,)."""
         start = self.start if place is None else self.length.close_of(int(place[0]))
-        if start is None:
-            return self._page(_closed(self.history.last(self.length, self.end, ROWS_MAX)), limit, self.end)
         width = limit
         while start < self.end:
             stop = min(self.end, self.length.shifted(start, min(width, WIDTH_MAX)))
@@ -77,7 +75,10 @@ def bars_of(
         position, epoch, epoch_start, ended = view.progress()  # before the bars, which are then complete up to it
         end = position or 0 if span.end is None else min(span.end, position or 0)
         progress = ReplayProgress(position, str(epoch), epoch_start, ended)
-        return PlayedBars(ReplayBarHistory(context.pool, symbol, view, parts), length, span.start, end, progress)
+        history = ReplayBarHistory(context.pool, symbol, view, parts)
+        first = history.first_open(length)
+        start = end if first is None else max(first, span.start or 0)
+        return PlayedBars(history, length, start, end, progress)
     closed = length.open_of(min(now_ms(), limits.of_market(symbol.exchange)))
     end = closed if span.end is None else min(span.end, closed)
     return bar_range(context.pool, symbol, length, span.start, end)
