@@ -124,6 +124,36 @@ def test_an_answer_may_be_kept_only_where_it_cannot_change(api: ApiClient, store
         assert (asked(start, end).headers["cache-control"], asked(start, end).headers["etag"]) == ("no-store", None)
 
 
+def test_an_answer_that_begins_or_ends_with_a_hole_is_asked_for_again(api: ApiClient, store: str) -> None:
+    """Also where the hole is between two pages, of stored bars and of aggregated ones."""
+    bars = walk(8, 300, T0)
+    missing = {T0 + n * MINUTE for n in (100, 150, *range(200, 210))}
+    insert_bars(store, [bar for bar in bars if bar.ts not in missing])
+
+    def kept(start: int, end: int, interval: str = "1m", limit: int = 1_000) -> list[bool]:
+        """Whether each page is immutable."""
+        query: dict[str, Any] = {"symbol": BTC, "from": T0 + start * MINUTE, "to": T0 + end * MINUTE}
+        query |= {"interval": interval, "limit": limit}
+        found: list[bool] = []
+        while True:
+            answer = api.send("GET", "/bars", query)
+            found.append(answer.headers["cache-control"] == "private, max-age=300, immutable")
+            if (cursor := answer.json["next"]) is None:
+                return found
+            query["cursor"] = cursor
+
+    assert kept(101, 140) == [True]
+    assert kept(100, 140) == [False]  # begins with a hole
+    assert kept(101, 151) == [False]  # ends with one
+    assert kept(130, 170, limit=20) == [True, False]  # the second page begins with one
+    assert kept(190, 220, limit=10)[:2] == [True, False]
+    assert kept(110, 140, limit=10)[:3] == [True, True, True]
+    assert kept(0, 290, "5m", limit=20) == [True, True, False]
+    assert kept(205, 290, "5m") == [False]
+    assert kept(210, 290, "5m") == [True]
+    assert kept(180, 220, "5m", limit=4) == [True, False]  # the first page is followed by the hole
+
+
 def test_old_records_are_asked_for_again_by_their_etag(api: ApiClient, store: str) -> None:
     """Trades have no spacing that would show a hole: an import may add some to any range."""
     insert_trades(store, [(T0 + n, 0, str(n)) for n in range(5)])
@@ -260,24 +290,23 @@ def test_a_replays_bars_end_at_its_position(api: ApiClient, store: str, connecti
 
 def test_a_replay_without_a_start_has_its_whole_range(api: ApiClient, store: str, connections: Connections) -> None:
     bars = walk(6, 52_000, T0)
-    with psycopg.connect(store) as connection, connection.cursor() as cursor:
-        with cursor.copy(
-            "COPY bars (exchange, symbol, interval, ts, open, high, low, close, volume, rev, source) FROM STDIN"
-        ) as rows:
-            for b in bars[:-40]:
-                moment = datetime.fromtimestamp(b.ts / 1000, UTC).isoformat()
-                values = (b.exchange, b.symbol, "1m", moment, b.open, b.high, b.low, b.close, b.volume, 0, "backfill")
-                rows.write_row(values)
+    columns = "exchange, symbol, interval, ts, open, high, low, close, volume, rev, source"
+    with (
+        psycopg.connect(store) as connection,
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY bars ({columns}) FROM STDIN") as copied,
+    ):
+        for b in bars[:-40]:
+            moment = datetime.fromtimestamp(b.ts / 1000, UTC).isoformat()
+            values = (b.exchange, b.symbol, "1m", moment, b.open, b.high, b.low, b.close, b.volume, 0, "backfill")
+            copied.write_row(values)
     insert_bars(store, [])
     replay = ReplayTopic(connections, range_from=bars[-100].ts, range_to=bars[-1].ts + MINUTE)
     replay.play(bars[-100:])
     expected = [(b.ts, b.open, b.high, b.low, b.close, b.volume) for b in bars]
     table = api.send("GET", "/bars", {"symbol": replay.ticker, "format": "arrow"}).table
-    columns = [table.column(name) for name in NAMES]
-    assert (
-        list(zip(columns[0].cast(pa.int64()).to_pylist(), *(c.to_pylist() for c in columns[1:]), strict=True))
-        == expected
-    )
+    ts, *others = (table.column(name) for name in NAMES)
+    assert list(zip(ts.cast(pa.int64()).to_pylist(), *(each.to_pylist() for each in others), strict=True)) == expected
     text = api.send("GET", "/bars", {"symbol": replay.ticker, "format": "csv"}).body.decode()
     assert [int(row[0]) for row in list(csv.reader(io.StringIO(text)))[1:]] == [b.ts for b in bars]
     pages = list(api.pages("/bars", "bars", symbol=replay.ticker, limit=20_000))

@@ -29,7 +29,10 @@ class PartialResponse:
         return {MISSING_HEADER: ", ".join(self._missing)} if self._missing else {}
 
     def load(self, service: str, load: Callable[[], list[T]]) -> list[T]:
-        """What ``load`` returns, or nothing where the service does not answer. Raises Unavailable where it must be whole."""
+        """What ``load`` returns, or nothing where the service does not answer.
+
+        Raises Unavailable then where the response must be whole.
+        """
         try:
             found = load()
         except Unavailable as error:

@@ -37,7 +37,11 @@ class TableRequest:
 
     def page(self, place: type[Place], load: PageLoader) -> Page:
         """The page that is asked for; ``place`` is the type of a row's place."""
-        return load(decode_cursor(self._cursor, place), self._limit)
+        return load(self.place(place), self._limit)
+
+    def place(self, of_type: type[Place]) -> Place | None:
+        """The place after which the page begins, of this type; None of the first page."""
+        return decode_cursor(self._cursor, of_type)
 
     def answer(
         self,
