@@ -171,7 +171,7 @@ def test_every_right_of_the_chart_is_needed(account: tuple[Account, Things]) -> 
         things.client.post(f"/api/v1/namespaces/{namespace}/pods", json={"apiVersion": "v1", "kind": "Pod", **pod})
     )
     calls: dict[tuple[str, str], Callable[[], object]] = {
-        ("list", "events"): lambda: api.events(namespace, "u", 10),
+        ("list", "events"): lambda: api.events(namespace, "u"),
         ("list", "pods"): lambda: api.pods(namespace, "u"),
         ("get", "pods/log"): lambda: api.log(namespace, "p", 10),
         ("get", "configmaps"): lambda: api.config_map(namespace, "kept"),
