@@ -263,6 +263,28 @@ def test_symbols_exchanges_and_coverage(api: ApiClient, store: str) -> None:
     assert edges["holes"] == [{"from": T0 - HOUR, "to": T0}]
 
 
+def test_every_symbol_of_an_exchange_is_counted(api: ApiClient, store: str) -> None:
+    insert_bars(store, walk(9, 2, T0))
+    insert_trades(store, [(T0, 0, "a")])
+    with psycopg.connect(store) as connection:
+        connection.execute(
+            "INSERT INTO bar_series SELECT 'kraken', 'S' || n || '/USD', i, to_timestamp(0), to_timestamp(60)"
+            " FROM generate_series(1, 20100) AS n, unnest('{1m,1h}'::text[]) AS i"
+        )
+        connection.execute(
+            "INSERT INTO tickers (exchange, symbol, ts, price, source)"
+            " VALUES ('kraken', 'ONLY/TICKERS', now(), 1, 'live'), ('z', 'A/B', now(), 1, 'live')"
+        )
+    assert api.get("/exchanges") == {
+        "exchanges": [
+            {"exchange": "coinbase", "symbols": 1},
+            {"exchange": "kraken", "symbols": 20_101},
+            {"exchange": "z", "symbols": 1},
+        ],
+        "next": None,
+    }
+
+
 def test_a_replays_bars_end_at_its_position(api: ApiClient, store: str, connections: Connections) -> None:
     bars = walk(1, 300, T0)
     insert_bars(store, bars)

@@ -128,6 +128,7 @@ def _cursor(value: object) -> str:
     [
         ("", None), ("0", 0), ("1522800000000", T0), ("2018-04-04", T0), ("2018-04-04T00:00:00Z", T0),
         ("2018-04-04T02:00:00+02:00", T0), ("2018-04-04T00:00:00.123", T0 + 123), ("2018-04-04 01:00", T0 + HOUR),
+        ("20180404", T0), ("20180404T010000Z", T0 + HOUR), ("99999", 99_999),
     ],
 )  # fmt: skip
 def test_times_are_milliseconds_or_iso(text: str, ms: int | None) -> None:
@@ -135,8 +136,12 @@ def test_times_are_milliseconds_or_iso(text: str, ms: int | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["-1", "x", "1e3", "9" * 16, "2018-13-01", "２０１８", "1522800000000.5", " 1", "1969-12-31"]
-)
+    "text",
+    [
+        "-1", "x", "1e3", "9" * 16, "2018-13-01", "２０１８", "1522800000000.5", " 1", "1969-12-31",
+        "2018", "20181304", "-201",
+    ],
+)  # fmt: skip
 def test_other_times_are_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="to: got "):
         parse_moment("to", text)

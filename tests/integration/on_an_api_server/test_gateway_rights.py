@@ -141,7 +141,8 @@ def test_a_cluster_answers_as_a_deck_does(account: tuple[Account, Things]) -> No
                 },
             )
         )
-    (found,) = events_of(api, patched, 100).events
+    (found,), earlier = events_of(api, patched, None, 100)
+    assert earlier is None
     assert (found.ts, found.count, found.reason, found.message) == (1_767_225_601_500, 1, "Paused", "it is paused")
     for source in ("x = 1", "x = 2"):
         store_source(api, namespace, StrategySource(name="mine", source=source))
