@@ -952,7 +952,7 @@ export interface components {
         };
         /**
          * EventPage
-         * @description Events, oldest first.
+         * @description The newest events, oldest first; `next` has those before them.
          */
         EventPage: {
             events: components["schemas"]["ResourceEvent"][];
@@ -1624,12 +1624,12 @@ export interface components {
                              */
                             price: number;
                             /**
-                             * @description Growth rate of the expected price per year of 365 days: 0.1 is about 10 percent.
+                             * @description Growth rate of the expected price per year of 365 days: 0.1 is about 10 %.
                              * @default 0
                              */
                             drift: number;
                             /**
-                             * @description Standard deviation of log returns per year of 365 days: 0.6 is about 60 percent.
+                             * @description Standard deviation of log returns per year of 365 days: 0.6 is about 60 %.
                              * @default 0.6
                              */
                             volatility: number;
@@ -3031,7 +3031,9 @@ export interface components {
         };
         /**
          * EquityMessage
-         * @description Points of the equity curve as [seq, ts, value, cash, change %, drawdown %, Sharpe]; a snapshot is thinned.
+         * @description Points of the equity curve as [seq, ts, value, cash, change %, drawdown %, Sharpe].
+         *
+         *         A snapshot is the whole curve, thinned; each later point is sent.
          */
         EquityMessage: {
             /** @description Counts up by one with each message of the session. */
