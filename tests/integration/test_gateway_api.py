@@ -124,6 +124,27 @@ def test_an_answer_may_be_kept_only_where_it_cannot_change(api: ApiClient, store
         assert (asked(start, end).headers["cache-control"], asked(start, end).headers["etag"]) == ("no-store", None)
 
 
+def test_a_day_that_is_not_stored_is_made_of_minutes_beside_those_that_are(api: ApiClient, store: str) -> None:
+    minutes = walk(10, 5 * 1_440, T0)
+    days = [Bar("coinbase", "BTC/USD", "1d", T0 + n * DAY, 50.0, 60.0, 40.0, 55.0, 9.0) for n in (-3, -2, -1, 1, 2)]
+    insert_bars(store, [*minutes, *days])
+    of_day = [minutes[n * 1_440 : (n + 1) * 1_440] for n in (3, 4)]
+    made = [
+        (g[0].ts, g[0].open, max(b.high for b in g), min(b.low for b in g), g[-1].close, sum(b.volume for b in g))
+        for g in of_day
+    ]
+    expected = [(bar.ts, 50.0, 60.0, 40.0, 55.0, 9.0) for bar in days] + made
+    for query in ({}, {"from": T0 - 900 * DAY}, {"from": T0 - 900 * DAY, "to": T0 + 900 * DAY}):
+        for limit in (1, 3, 5, 6, 1_000):
+            pages = api.pages("/bars", "bars", symbol=BTC, interval="1d", limit=limit, **query)
+            found = [tuple(row[name] for name in NAMES) for row in chain(*pages)]
+            assert_bars(found, expected)
+    table = api.send("GET", "/bars", {"symbol": BTC, "interval": "1d", "format": "arrow"}).table
+    assert table.column("close").to_pylist() == [row[4] for row in expected]
+    inner = api.get("/bars", symbol=BTC, interval="1d", from_=T0 + 4 * DAY)["bars"]
+    assert [row["ts"] for row in inner] == [T0 + 4 * DAY]
+
+
 def test_an_answer_that_begins_or_ends_with_a_hole_is_asked_for_again(api: ApiClient, store: str) -> None:
     """Also where the hole is between two pages, of stored bars and of aggregated ones."""
     bars = walk(8, 300, T0)

@@ -35,7 +35,7 @@ from tapedeck_gateway.routes.v1.series import PlayedBars, bars_of, replay_points
 from tapedeck_gateway.routes.v1.table_formats import plain_values
 from tapedeck_gateway.routes.v1.table_requests import Rows
 from tapedeck_gateway.store import points
-from tapedeck_gateway.store.bar_pages import BarRange, newest_open
+from tapedeck_gateway.store.bar_pages import BarRanges, newest_open
 from tapedeck_gateway.store.page import Page, PageLoader, Place
 from tapedeck_gateway.store.pool import Pool
 from tapedeck_gateway.store.record_pages import RecordRange
@@ -150,7 +150,7 @@ def _cache_of_records(symbol: ChartSymbol, span: TimeRange) -> str:
 
 def _cache_of(
     pool: Pool,
-    chosen: BarRange | PlayedBars,
+    chosen: BarRanges | PlayedBars,
     span: TimeRange,
     place: Place | None,
     rows: list[BarRow],

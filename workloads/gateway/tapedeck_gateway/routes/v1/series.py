@@ -17,7 +17,7 @@ from tapedeck_gateway.history import ReplayBarHistory
 from tapedeck_gateway.partial_response import PartialResponse
 from tapedeck_gateway.routes.v1.parameters import ROWS_MAX, TimeRange, now_ms
 from tapedeck_gateway.store import points
-from tapedeck_gateway.store.bar_pages import BarRange, bar_range
+from tapedeck_gateway.store.bar_pages import BarRanges, bar_ranges
 from tapedeck_gateway.store.page import Page, PageLoader, Place
 from tapedeck_gateway.topics.control_records import LATEST
 
@@ -64,7 +64,7 @@ def bars_of(
     symbol: ChartSymbol,
     length: BarLength,
     span: TimeRange,
-) -> BarRange | PlayedBars:
+) -> BarRanges | PlayedBars:
     """The closed bars of a symbol in a range. Raises InvalidInput, NotFound and Unavailable."""
     if symbol.series:
         raise InvalidInput(f"symbol: got {str(symbol)!r}, expected a market; /api/v1/points has results of transforms")
@@ -81,7 +81,7 @@ def bars_of(
         return PlayedBars(history, length, start, end, progress)
     closed = length.open_of(min(now_ms(), limits.of_market(symbol.exchange)))
     end = closed if span.end is None else min(span.end, closed)
-    return bar_range(context.pool, symbol, length, span.start, end)
+    return bar_ranges(context.pool, symbol, length, span.start, end)
 
 
 def replay_trades(context: GatewayContext, symbol: ChartSymbol, span: TimeRange) -> PageLoader:
