@@ -8,7 +8,7 @@ import msgspec
 
 from tapedeck_crds.json import Json
 from tapedeck_gateway.push.channel import Channel
-from tapedeck_gateway.push.equity_curve import KEPT_POINTS, EquityCurve
+from tapedeck_gateway.push.followed_curve import KEPT_POINTS, FollowedCurve
 from tapedeck_gateway.push.protocol.messages import EquityMessage, FillItem, FillsMessage, RunMessage
 from tapedeck_gateway.push.protocol.requests import SNAPSHOT_MAX
 from tapedeck_gateway.push.run_poller import RunPoller
@@ -26,7 +26,7 @@ class RunChannel(Channel):
         self._run_id = run_id
         self._poller = poller
         self._fills: deque[FillItem] = deque(maxlen=SNAPSHOT_MAX)
-        self._equity = EquityCurve(())
+        self._equity = FollowedCurve(())
         self._summary = poller.summary()
         self._found: list[Json] = []  # since the last push
         self._loaded: tuple[list[RunRow], list[EquityPoint]] | None = None
@@ -81,7 +81,7 @@ class RunChannel(Channel):
     def _replace(self, fills: list[RunRow], points: list[EquityPoint]) -> None:
         self._fills.clear()
         self._fills.extend(FillItem(**row) for row in fills)
-        self._equity = EquityCurve(points)
+        self._equity = FollowedCurve(points)
 
 
 def _figures(summary: Json) -> RunMessage:

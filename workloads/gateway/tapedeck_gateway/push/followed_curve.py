@@ -11,7 +11,7 @@ from tapedeck_gateway.store.runs import CURVE_MIN, EquityPoint
 KEPT_POINTS = 2 * SNAPSHOT_MAX  # after thinning; up to twice as many before it
 
 
-class EquityCurve:
+class FollowedCurve:
     """From the first point to the last. Its snapshots depend on what was added, not on who asks or when."""
 
     def __init__(self, points: Sequence[EquityPoint]) -> None:
