@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
@@ -19,7 +20,7 @@ import pytest
 
 from pods.api_client import ApiClient
 from pods.expected_bars import T0
-from pods.gateway import MINUTE, Gateway, ReplayTopic, insert_bars, walk
+from pods.gateway import FILE_SPEC, MINUTE, Gateway, ReplayTopic, insert_bars, walk
 from tapedeck_common.market import Bar, Point, Trade
 from tapedeck_common.settings import Connections
 from waits import eventually
@@ -121,6 +122,57 @@ def test_an_answer_may_be_kept_only_where_it_cannot_change(api: ApiClient, store
     assert filled.headers["cache-control"] == "private, max-age=300, immutable"
     for start, end in [(T0, None), (T0, T0 + 301 * MINUTE), (T0 + DAY, T0 + 2 * DAY)]:
         assert (asked(start, end).headers["cache-control"], asked(start, end).headers["etag"]) == ("no-store", None)
+
+
+def test_a_day_that_is_not_stored_is_made_of_minutes_beside_those_that_are(api: ApiClient, store: str) -> None:
+    minutes = walk(10, 5 * 1_440, T0)
+    days = [Bar("coinbase", "BTC/USD", "1d", T0 + n * DAY, 50.0, 60.0, 40.0, 55.0, 9.0) for n in (-3, -2, -1, 1, 2)]
+    insert_bars(store, [*minutes, *days])
+    of_day = [minutes[n * 1_440 : (n + 1) * 1_440] for n in (3, 4)]
+    made = [
+        (g[0].ts, g[0].open, max(b.high for b in g), min(b.low for b in g), g[-1].close, sum(b.volume for b in g))
+        for g in of_day
+    ]
+    expected = [(bar.ts, 50.0, 60.0, 40.0, 55.0, 9.0) for bar in days] + made
+    for query in ({}, {"from": T0 - 900 * DAY}, {"from": T0 - 900 * DAY, "to": T0 + 900 * DAY}):
+        for limit in (1, 3, 5, 6, 1_000):
+            pages = api.pages("/bars", "bars", symbol=BTC, interval="1d", limit=limit, **query)
+            found = [tuple(row[name] for name in NAMES) for row in chain(*pages)]
+            assert_bars(found, expected)
+    table = api.send("GET", "/bars", {"symbol": BTC, "interval": "1d", "format": "arrow"}).table
+    assert table.column("close").to_pylist() == [row[4] for row in expected]
+    inner = api.get("/bars", symbol=BTC, interval="1d", from_=T0 + 4 * DAY)["bars"]
+    assert [row["ts"] for row in inner] == [T0 + 4 * DAY]
+
+
+def test_an_answer_that_begins_or_ends_with_a_hole_is_asked_for_again(api: ApiClient, store: str) -> None:
+    """Also where the hole is between two pages, of stored bars and of aggregated ones."""
+    bars = walk(8, 300, T0)
+    missing = {T0 + n * MINUTE for n in (100, 150, *range(200, 210))}
+    insert_bars(store, [bar for bar in bars if bar.ts not in missing])
+
+    def kept(start: int, end: int, interval: str = "1m", limit: int = 1_000) -> list[bool]:
+        """Whether each page is immutable."""
+        query: dict[str, Any] = {"symbol": BTC, "from": T0 + start * MINUTE, "to": T0 + end * MINUTE}
+        query |= {"interval": interval, "limit": limit}
+        found: list[bool] = []
+        while True:
+            answer = api.send("GET", "/bars", query)
+            found.append(answer.headers["cache-control"] == "private, max-age=300, immutable")
+            if (cursor := answer.json["next"]) is None:
+                return found
+            query["cursor"] = cursor
+
+    assert kept(101, 140) == [True]
+    assert kept(100, 140) == [False]  # begins with a hole
+    assert kept(101, 151) == [False]  # ends with one
+    assert kept(130, 170, limit=20) == [True, False]  # the second page begins with one
+    assert kept(190, 220, limit=10)[:2] == [True, False]
+    assert kept(110, 140, limit=10)[:3] == [True, True, True]
+    assert kept(0, 290, "5m", limit=20) == [True, True, False]
+    assert kept(205, 290, "5m") == [False]
+    assert kept(210, 290, "5m") == [True]
+    assert kept(180, 220, "5m", limit=4) == [True, False]  # the first page is followed by the hole
 
 
 def test_old_records_are_asked_for_again_by_their_etag(api: ApiClient, store: str) -> None:
@@ -234,6 +286,28 @@ def test_symbols_exchanges_and_coverage(api: ApiClient, store: str) -> None:
     assert edges["holes"] == [{"from": T0 - HOUR, "to": T0}]
 
 
+def test_every_symbol_of_an_exchange_is_counted(api: ApiClient, store: str) -> None:
+    insert_bars(store, walk(9, 2, T0))
+    insert_trades(store, [(T0, 0, "a")])
+    with psycopg.connect(store) as connection:
+        connection.execute(
+            "INSERT INTO bar_series SELECT 'kraken', 'S' || n || '/USD', i, to_timestamp(0), to_timestamp(60)"
+            " FROM generate_series(1, 20100) AS n, unnest('{1m,1h}'::text[]) AS i"
+        )
+        connection.execute(
+            "INSERT INTO tickers (exchange, symbol, ts, price, source)"
+            " VALUES ('kraken', 'ONLY/TICKERS', now(), 1, 'live'), ('z', 'A/B', now(), 1, 'live')"
+        )
+    assert api.get("/exchanges") == {
+        "exchanges": [
+            {"exchange": "coinbase", "symbols": 1},
+            {"exchange": "kraken", "symbols": 20_101},
+            {"exchange": "z", "symbols": 1},
+        ],
+        "next": None,
+    }
+
+
 def test_a_replays_bars_end_at_its_position(api: ApiClient, store: str, connections: Connections) -> None:
     bars = walk(1, 300, T0)
     insert_bars(store, bars)
@@ -257,6 +331,46 @@ def test_a_replays_bars_end_at_its_position(api: ApiClient, store: str, connecti
     seen = api.get("/bars", symbol=replay.ticker)
     assert seen["replay"] == {"position": back, "epoch": "1.0", "epoch_start": back, "ended": False}
     assert seen["bars"][-1]["ts"] == back - MINUTE
+
+
+def test_a_replay_without_a_start_has_its_whole_range(api: ApiClient, store: str, connections: Connections) -> None:
+    bars = walk(6, 52_000, T0)
+    columns = "exchange, symbol, interval, ts, open, high, low, close, volume, rev, source"
+    with (
+        psycopg.connect(store) as connection,
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY bars ({columns}) FROM STDIN") as copied,
+    ):
+        for b in bars[:-40]:
+            moment = datetime.fromtimestamp(b.ts / 1000, UTC).isoformat()
+            values = (b.exchange, b.symbol, "1m", moment, b.open, b.high, b.low, b.close, b.volume, 0, "backfill")
+            copied.write_row(values)
+    insert_bars(store, [])
+    replay = ReplayTopic(connections, range_from=bars[-100].ts, range_to=bars[-1].ts + MINUTE)
+    replay.play(bars[-100:])
+    expected = [(b.ts, b.open, b.high, b.low, b.close, b.volume) for b in bars]
+    table = api.send("GET", "/bars", {"symbol": replay.ticker, "format": "arrow"}).table
+    ts, *others = (table.column(name) for name in NAMES)
+    assert list(zip(ts.cast(pa.int64()).to_pylist(), *(each.to_pylist() for each in others), strict=True)) == expected
+    text = api.send("GET", "/bars", {"symbol": replay.ticker, "format": "csv"}).body.decode()
+    assert [int(row[0]) for row in list(csv.reader(io.StringIO(text)))[1:]] == [b.ts for b in bars]
+    pages = list(api.pages("/bars", "bars", symbol=replay.ticker, limit=20_000))
+    assert [len(page) for page in pages] == [20_000, 20_000, 12_000]
+    assert [tuple(row[name] for name in NAMES) for row in chain(*pages)] == expected
+    hours = list(chain(*api.pages("/bars", "bars", symbol=replay.ticker, interval="1h", limit=500)))
+    assert [row["ts"] for row in hours] == sorted({b.ts // HOUR * HOUR for b in bars})[: len(hours)]
+    assert len(hours) == 52_000 // 60
+    early = list(chain(*api.pages("/bars", "bars", symbol=replay.ticker, from_=0, to=T0 + 3 * MINUTE)))
+    assert [row["ts"] for row in early] == [b.ts for b in bars[:3]]
+
+
+def test_a_replay_of_a_file_without_a_start_has_all_that_was_played(api: ApiClient, connections: Connections) -> None:
+    bars = walk(7, 300, T0)
+    replay = ReplayTopic(connections, spec=FILE_SPEC, range_from=T0, range_to=T0 + 300 * MINUTE)
+    replay.play(bars)
+    for limit in (70, 5_000):
+        found = list(chain(*api.pages("/bars", "bars", symbol=replay.ticker, limit=limit)))
+        assert [row["ts"] for row in found] == [b.ts for b in bars]
 
 
 def test_a_replays_points_are_as_they_were_published(api: ApiClient, connections: Connections) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket as sockets
 import time
@@ -202,6 +203,39 @@ def test_fills_and_equity_of_a_run(open_socket: OpenSocket, store: str, exchange
     assert {m["type"] for m in client.received if m.get("id") == "f"} == {"subscribed", "fills"}
 
 
+def test_each_point_of_a_run_is_pushed_and_every_snapshot_is_of_the_whole_curve(
+    open_socket: OpenSocket, store: str, exchange: str
+) -> None:
+    run = f"run-{exchange}"
+    insert_run(store, run)
+    values = [10_000.0 + (n * 7_919 % 1_013) for n in range(9_000)]
+    values[1_500], values[7_500] = 20_000.0, 5_000.0
+    points = [(n, T0 + n * MINUTE, value, 5_000.0) for n, value in enumerate(values)]
+    insert_equity(store, run, points[:10])
+    first = open_socket()
+    first.subscribe("e", "equity", run=run, snapshot=1_000)
+    first.until(lambda: first.of("equity", "e"))
+    for begin, end in ((10, 6_000), (6_000, 9_000)):  # more at once than a snapshot has
+        insert_equity(store, run, points[begin:end])
+        first.until(lambda last=end - 1: first.items("e", "points")[-1][0] == last)
+    seqs = [point[0] for message in first.of("equity", "e") for point in message["points"]]
+    assert seqs == list(range(9_000))
+    assert [point[2] for message in first.of("equity", "e") for point in message["points"]] == values
+    later = open_socket()
+    first.subscribe("again", "equity", run=run, snapshot=200)
+    later.subscribe("e", "equity", run=run, snapshot=200)
+    snapshots: list[list[Any]] = []
+    for client, id in ((first, "again"), (later, "e")):
+        client.until(lambda client=client, id=id: client.of("equity", id))
+        snapshots.append(client.of("equity", id)[0]["points"])
+    assert snapshots[0] == snapshots[1]
+    assert len(snapshots[0]) <= 200
+    found = {point[0]: point[2] for point in snapshots[0]}
+    assert {0, 1_500, 7_500, 8_999} <= found.keys()
+    assert all(values[seq] == value for seq, value in found.items())
+    assert max(b - a for a, b in itertools.pairwise(found)) < 9_000 / 49 * 2  # from all parts of the run
+
+
 def test_a_lost_socket_resumes_without_a_gap_or_a_repeat(
     gateway: Gateway, open_socket: OpenSocket, store: str, market: Market, exchange: str
 ) -> None:
@@ -348,6 +382,15 @@ def test_the_seed_designs_messages(gateway: Gateway, store: str, market: Market,
     status, answer = gateway.get("/api/getBars", symbol=f"{exchange}:BTC/USD", from_=bars[3].ts, to=bars[6].ts)
     assert [bar["time"] for bar in answer["bars"]] == [bar.ts for bar in bars[3:6]]
     assert gateway.get("/api/getBars", **asked | {"base_id": "X"})[1]["error"].startswith("symbol: got ")
+    for wrong, said in (
+        ({"limit": 0}, "limit: got '0', expected greater than or equal to 1"),
+        ({"from": "x"}, "from: got 'x', expected a valid integer"),
+        ({"mls": "perhaps"}, "mls: got 'perhaps', expected a valid boolean"),
+        ({"interval": "7x"}, "interval: got '7x', expected one of 1s"),
+    ):
+        status, answer = gateway.get("/api/getBars", **{**asked, **wrong})
+        assert (status, list(answer)) == (200, ["error"]), answer
+        assert answer["error"].startswith(said), answer
 
 
 def test_the_documentation_is_served(gateway: Gateway) -> None:

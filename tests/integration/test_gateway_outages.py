@@ -9,7 +9,7 @@ import pytest
 from websockets.sync.client import connect
 
 from pods.channel_client import ChannelClient
-from pods.gateway import insert_bars, insert_run
+from pods.gateway import ReplayTopic, insert_bars, insert_run
 from pods.outage import BARS, NOTICED_SECONDS, RUN, STORED, SYMBOL, OutageStage, killed, outage_stage
 from waits import eventually
 
@@ -32,6 +32,8 @@ def test_every_client_says_what_is_down_and_goes_on_by_itself(stage: OutageStage
     insert_bars(stage.store, BARS[:STORED])
     insert_run(stage.store, RUN)
     ticker, replays_bars = stage.replay.ticker, stage.play()
+    stored = ReplayTopic(stage.connections, name="stored", range_from=BARS[30].ts)
+    stored.play(BARS[30:40])
     with connect(f"ws://127.0.0.1:{stage.gateway.port}/api/v1/ws", max_size=None) as socket:
         client = ChannelClient(socket)
         client.subscribe("live", "bars", symbol=SYMBOL, interval="1m")
@@ -68,6 +70,7 @@ def test_every_client_says_what_is_down_and_goes_on_by_itself(stage: OutageStage
         eventually(lambda: stage.missing("/search?query=BTC") is None, timeout=NOTICED_SECONDS)
         assert len(stage.history(ticker)["t"]) == 20
 
+        assert len(stage.history(stored.ticker)["t"]) == 40
         with killed(stage.services.postgres):
             client.until(lambda: told(client) == (True, False), NOTICED_SECONDS)
             assert stage.gateway.get("/readyz") == (200, "broker: answers\ndatabase: does not answer\n")
@@ -75,6 +78,9 @@ def test_every_client_says_what_is_down_and_goes_on_by_itself(stage: OutageStage
                 receives("live", stage.publish().ts)
                 receives("replay", stage.play())
             assert len(stage.history(ticker)["t"]) == 50
+            assert len(stage.history(stored.ticker)["t"]) == 10  # and a header says that the earlier ones are missing
+            status, problem = stage.rest("/bars", symbol=stored.ticker, interval="1m", format="csv")
+            assert (status, problem["reason"]) == (503, "Unavailable")  # a file has no place for that
             assert stage.history(SYMBOL) == {"s": "error", "errmsg": "the database does not answer; try again"}
             status, problem = stage.rest("/bars", symbol=SYMBOL, interval="1m")
             assert (status, problem["reason"], problem["detail"]) == (

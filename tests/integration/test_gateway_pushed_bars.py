@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 
@@ -51,6 +52,37 @@ def pushed(client: ChannelClient, id: str) -> list[tuple[float, ...]]:
 def close_of(client: ChannelClient, id: str, opened: int) -> float | None:
     bar = client.bars(id).get(opened)
     return None if bar is None else float(bar["close"])
+
+
+def session_bars(exchange: str) -> list[Bar]:
+    """Minutes of a market that is open for 390 a day, on three days and for two minutes of the fourth."""
+    opens = T0 + 780 * MINUTE  # 13:00 UTC
+    minutes = [n for day in range(3) for n in range(day * 1_440, day * 1_440 + 390)] + [3 * 1_440, 3 * 1_440 + 1]
+    prices = walk(31, len(minutes), opens, exchange=exchange)
+    return [msgspec.structs.replace(bar, ts=opens + n * MINUTE) for n, bar in zip(minutes, prices, strict=True)]
+
+
+@pytest.mark.parametrize("played", [False, True])
+def test_a_snapshot_has_as_many_bars_as_were_asked_for(
+    open_socket: OpenSocket, store: str, connections: Connections, exchange: str, played: bool
+) -> None:
+    """Also shortly after a market has opened: the hours in which it was closed have none."""
+    bars = session_bars("coinbase" if played else exchange)
+    symbol = f"{exchange}:BTC/USD"
+    if played:
+        replay = ReplayTopic(connections, spec=FILE_SPEC, range_from=bars[0].ts)
+        replay.play(bars)
+        symbol = replay.ticker
+    else:
+        insert_bars(store, bars)
+    client = open_socket()
+    for interval, minutes in (("1m", 1), ("5m", 5), ("1h", 60)):
+        expected = aggregated(bars, minutes, event_time(bars[-1]))
+        for count in (1, 17, 100, 600):
+            id = f"{interval} {count}"
+            client.subscribe(id, "bars", symbol=symbol, interval=interval, snapshot=count)
+            client.until(lambda id=id: client.of("bars", id))
+            assert_same_bars(pushed(client, id), expected[-count:])
 
 
 @pytest.mark.parametrize("shards", [1, 3])

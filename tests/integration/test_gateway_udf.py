@@ -101,6 +101,19 @@ def test_bars_are_made_of_trades_and_tickers(gateway: Gateway, store: str) -> No
     assert quotes[2]["errmsg"].startswith("symbol: got 'none'")
 
 
+def test_quotes_are_answered_symbol_by_symbol(gateway: Gateway, store: str) -> None:
+    named = [f"S{n:03}/USD" for n in range(120)]
+    insert_bars(store, [Bar("x", name, "1d", T0, 1.0, 2.0, 1.0, n + 1.0, 1.0) for n, name in enumerate(named)])
+    asked = [f"x:{name}" for name in named] + ["none"] * 400
+    found = gateway.get("/quotes", symbols=",".join(asked))[1]["d"]
+    assert [each["n"] for each in found] == asked
+    assert [each["v"]["lp"] for each in found[:120]] == [n + 1.0 for n in range(120)]
+    assert [each["s"] for each in found[120:]] == ["error"] * 400
+    assert found[499]["errmsg"].startswith("symbol: got 'none'")
+    assert found[500]["errmsg"] == "symbols: got 520, expected 500 at most in a request"
+    assert gateway.get("/quotes", symbols=",")[1]["errmsg"] == "symbols: got none, expected some, separated by commas"
+
+
 def test_an_ambiguous_symbol_is_of_the_exchange_with_most_volume(gateway: Gateway, store: str) -> None:
     insert_bars(store, walk(42, 30, T0))
     more = [

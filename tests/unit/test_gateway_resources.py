@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jsonschema
 import pytest
 from fastapi.testclient import TestClient
 
 from tapedeck_common.settings import Connections
 from tapedeck_common.yaml_documents import read_documents
+from tapedeck_crds.errors import Unavailable
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded.api_socket import ApiSocket
 from tapedeck_deck.embedded.object_api import ObjectApi
@@ -28,7 +30,9 @@ from tapedeck_gateway.access.tokens import Tokens
 from tapedeck_gateway.app import make_app
 from tapedeck_gateway.context import GatewayContext
 from tapedeck_gateway.options import GatewayOptions
+from tapedeck_gateway.resources.activity import events_of
 from tapedeck_gateway.resources.connection import connect_resources
+from tapedeck_gateway.resources.kubernetes_api import EVENTS_MAX, KubernetesApi
 from waits import eventually
 
 CONTROL, DESK = "c" * 32, "d" * 32
@@ -276,6 +280,55 @@ def test_events_and_the_ends_of_logs(deck: Deck, tmp_path: Path) -> None:
     (found,) = deck.anyone.get(f"{base}/log", params={"tail": 2}).json()["pods"]
     assert found == {"pod": "tape-0", "phase": "Running", "lines": ["line 49999", "\\x1b[31mlast"]}
     assert len(deck.anyone.get(f"{base}/log", params={"tail": 5_000}).json()["pods"][0]["lines"]) == 5_000
+
+
+def test_events_are_in_pages_from_the_newest_back(deck: Deck) -> None:
+    uid = deck.objects.apply(manifest())[0]["metadata"]["uid"]
+    about = {"uid": uid, "kind": "Replay", "name": "tape", "reason": "Sought"}
+    said = [f"to {number}" for number in range(250)]
+    for number, message in enumerate(said):  # ten of a second
+        at = f"2026-01-01T00:{number // 600:02}:{number // 10 % 60:02}Z"
+        deck.objects.add_event({**about, "message": message, "at": at})
+    path = "/api/v1/namespaces/default/replays/tape/events"
+    whole = deck.anyone.get(path).json()
+    assert ([event["message"] for event in whole["events"]], whole["next"]) == (said, None)
+    pages: list[list[str]] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        answer = deck.anyone.get(path, params={"limit": 60, "cursor": cursor}).json()
+        pages.append([event["message"] for event in answer["events"]])
+        cursor = answer["next"]
+    assert pages == [said[190:], said[130:190], said[70:130], said[10:70], said[:10]]
+
+
+def test_all_events_are_read_from_an_api_server_that_pages_them_by_name() -> None:
+    """As Kubernetes does: a page of the list has the first names, whatever their times."""
+    events = [
+        {
+            "metadata": {"name": f"tape.{(number * 7_919) % 10_007:016x}", "creationTimestamp": "2026-01-01T00:00:00Z"},
+            "eventTime": f"2026-01-01T{number // 3_600:02}:{number // 60 % 60:02}:{number % 60:02}Z",
+            "note": str(number),
+        }
+        for number in range(1_300)
+    ]
+    by_name = sorted(events, key=lambda event: str(event["metadata"]))
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        query = request.url.params
+        begin, limit = int(query.get("continue", "0")), int(query["limit"])
+        more = {"continue": str(begin + limit)} if begin + limit < len(by_name) else {}
+        return httpx.Response(200, json={"metadata": more, "items": by_name[begin : begin + limit]})
+
+    api = KubernetesApi(httpx.Client(base_url="http://server", transport=httpx.MockTransport(answer)))
+    resource = {"metadata": {"namespace": "default", "uid": "u"}}
+    newest, place = events_of(api, resource, None, 1_000)
+    assert [event.message for event in newest] == [str(number) for number in range(300, 1_300)]
+    earlier, end = events_of(api, resource, place, 1_000)
+    assert [event.message for event in earlier] == [str(number) for number in range(300)]
+    assert end is None
+    by_name *= EVENTS_MAX // len(by_name) + 1
+    with pytest.raises(Unavailable, match=r"events: got more than 20,000"):
+        events_of(api, resource, None, 1_000)
 
 
 def test_only_sources_of_strategies_are_replaced_and_deleted(deck: Deck) -> None:

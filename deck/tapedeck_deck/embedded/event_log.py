@@ -18,7 +18,7 @@ CREATE TABLE events (
 );
 CREATE INDEX events_of ON events (uid, reason, message)
 """
-COLUMNS = ("uid", "kind", "namespace", "name", "type", "reason", "message", "first", "at", "count")
+COLUMNS = ("id", "uid", "kind", "namespace", "name", "type", "reason", "message", "first", "at", "count")
 
 
 def now() -> str:

@@ -21,6 +21,7 @@ from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION, KINDS
 from tapedeck_crds.parse import InvalidResource, parse_resource
 from tapedeck_deck.embedded.admission import merge_patch
+from tapedeck_deck.embedded.event_log import MAX_EVENTS
 from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.pods import kubernetes_pod
 from tapedeck_deck.embedded.user_objects import CONFIG_MAP, validate_config_map
@@ -34,7 +35,6 @@ _KINDS = {model.plural: kind for kind, model in KINDS.items()}
 _LABEL = re.compile(r"(?P<key>[A-Za-z0-9./_-]+)=(?P<value>[A-Za-z0-9._-]*)")
 _OBJECT_UID = re.compile(r"regarding\.uid=(?P<uid>[A-Za-z0-9-]{1,64})")
 MERGE_PATCH = "application/merge-patch+json"
-EVENTS_MAX = 1_000
 TAIL_MAX = 10_000  # lines of a log
 LOG_BYTES = 1_048_576  # of its end, in which the lines are searched
 _REASONS = {400: "BadRequest", 404: "NotFound", 405: "MethodNotAllowed", 409: "Conflict", 422: "Invalid"}
@@ -164,8 +164,9 @@ class ObjectApi:
         match = _OBJECT_UID.fullmatch(query.get("fieldSelector", ""))
         if match is None:
             raise InvalidInput("fieldSelector: expected regarding.uid=<uid>")
-        events = self._objects.events(match["uid"], _number(query, "limit", EVENTS_MAX))
-        items = [_event(each, number) for number, each in enumerate(events) if each["namespace"] == namespace]
+        # All of them, without pages: an event that repeats meanwhile would be in none, or in two.
+        events = self._objects.events(match["uid"], MAX_EVENTS)
+        items = [_event(each) for each in events if each["namespace"] == namespace]
         return {"apiVersion": "events.k8s.io/v1", "kind": "EventList", "metadata": {}, "items": items}
 
     def _pods(self, namespace: str, query: Mapping[str, str]) -> Json:
@@ -255,14 +256,14 @@ def _decoded_place(token: str) -> tuple[str, str]:
     return namespace, name
 
 
-def _event(event: Json, number: int) -> Json:
+def _event(event: Json) -> Json:
     """An event of the deck as `events.k8s.io/v1` has it."""
     repeats = {"series": {"count": event["count"], "lastObservedTime": event["at"]}} if event["count"] > 1 else {}
     regarding = {key: event[key] for key in ("kind", "namespace", "name", "uid")}
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"name": f"{event['name']}.{number}", "namespace": event["namespace"]},
+        "metadata": {"name": f"{event['name']}.{event['id']:016x}", "namespace": event["namespace"]},
         "eventTime": event["first"],
         "type": event["type"],
         "reason": event["reason"],

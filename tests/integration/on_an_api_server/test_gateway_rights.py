@@ -141,7 +141,8 @@ def test_a_cluster_answers_as_a_deck_does(account: tuple[Account, Things]) -> No
                 },
             )
         )
-    (found,) = events_of(api, patched, 100).events
+    (found,), earlier = events_of(api, patched, None, 100)
+    assert earlier is None
     assert (found.ts, found.count, found.reason, found.message) == (1_767_225_601_500, 1, "Paused", "it is paused")
     for source in ("x = 1", "x = 2"):
         store_source(api, namespace, StrategySource(name="mine", source=source))
@@ -171,7 +172,7 @@ def test_every_right_of_the_chart_is_needed(account: tuple[Account, Things]) -> 
         things.client.post(f"/api/v1/namespaces/{namespace}/pods", json={"apiVersion": "v1", "kind": "Pod", **pod})
     )
     calls: dict[tuple[str, str], Callable[[], object]] = {
-        ("list", "events"): lambda: api.events(namespace, "u", 10),
+        ("list", "events"): lambda: api.events(namespace, "u"),
         ("list", "pods"): lambda: api.pods(namespace, "u"),
         ("get", "pods/log"): lambda: api.log(namespace, "p", 10),
         ("get", "configmaps"): lambda: api.config_map(namespace, "kept"),

@@ -6,9 +6,10 @@ Times are milliseconds UTC of a bar's open. Histories end in the running bar, ma
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
+from typing import Protocol, TypeVar
 
 from tapedeck_crds.intervals import BarLength
 from tapedeck_gateway.charts.bar_columns import Candle, aggregate
@@ -20,6 +21,7 @@ from tapedeck_gateway.topics.points_view import PointsView
 from tapedeck_gateway.topics.replay_view import ReplayView
 
 MAX_BARS = 20_000
+_Found = TypeVar("_Found")
 
 
 class BarHistory(Protocol):
@@ -85,6 +87,24 @@ class StoredBarHistory:
         found = bars.last_open_before(self.pool, self.symbol.exchange, self.symbol.symbol, self.base, known)
         return None if found is None else length.open_of(found)
 
+    @cached_property
+    def span(self) -> tuple[int, int]:
+        """From the open of the first stored bar to the close of the last that is known; empty without any."""
+        symbol = self.symbol
+        first = bars.first_open(self.pool, symbol.exchange, symbol.symbol, self.base)
+        last = bars.last_open_before(self.pool, symbol.exchange, symbol.symbol, self.base, self.base.open_of(self.now))
+        return (0, 0) if first is None or last is None else (first, self.base.close_of(last))
+
+    def has_all_of(self, bar: Candle, length: BarLength) -> bool:
+        """Whether the series does not begin or end within a bar of a length; of a running bar it is not known."""
+        first, end = self.span
+        return not bar.closed or length == self.base or (first <= bar.ts and length.close_of(bar.ts) <= end)
+
+    def first_opens(self) -> list[int]:
+        """The open of the first stored bar; none where there is none."""
+        found = bars.first_open(self.pool, self.symbol.exchange, self.symbol.symbol, self.base)
+        return [] if found is None else [found]
+
     def part_of(self, opened: int, until: int) -> list[Candle]:
         """The bars with open in [opened, until) as one bar; none where there are none."""
         return bars.part_of_bar(self.pool, self.symbol.exchange, self.symbol.symbol, self.base, opened, until)
@@ -98,6 +118,54 @@ class StoredBarHistory:
         until = self.base.open_of(self.now)  # stored bars that have closed
         stored = self.part_of(opened, min(until, newest[0].ts) if newest else until)
         return aggregate([*stored, *newest], length, self.now)
+
+
+@dataclass(frozen=True)
+class LayeredBarHistory:
+    """The stored series of one market, the finest first. Each bar is of the first series that has all of it.
+
+    So years of days are followed by the days of a month of minutes. A bar of which each series has a part only is of
+    the first of these.
+    """
+
+    layers: Sequence[StoredBarHistory]
+
+    def between(self, length: BarLength, start: int, end: int, limit: int) -> list[Candle]:
+        return self._merged(length, lambda layer: layer.between(length, start, end, limit), start, end, limit)
+
+    def last(self, length: BarLength, end: int, count: int) -> list[Candle]:
+        return self._merged(length, lambda layer: layer.last(length, end, count), None, end, count)
+
+    def last_open_before(self, length: BarLength, ts: int) -> int | None:
+        found = [layer.last_open_before(length, ts) for layer in self.layers]
+        return max((opened for opened in found if opened is not None), default=None)
+
+    def _merged(
+        self,
+        length: BarLength,
+        load: Callable[[StoredBarHistory], list[Candle]],
+        start: int | None,
+        end: int,
+        limit: int,
+    ) -> list[Candle]:
+        """The last ``limit`` bars. Each series gives its own last ones: together they have those of all."""
+        whole: dict[int, Candle] = {}
+        parts: dict[int, Candle] = {}
+        for layer in self.layers:
+            for bar in load(layer):
+                (whole if layer.has_all_of(bar, length) else parts).setdefault(bar.ts, bar)
+            if self._lacks_none(length, sorted(whole), start, end, limit):
+                break
+        merged = parts | whole
+        return [merged[opened] for opened in sorted(merged)][-limit:] if limit > 0 else []
+
+    def _lacks_none(self, length: BarLength, opens: Sequence[int], start: int | None, end: int, limit: int) -> bool:
+        """Whether no further series can add a bar: these are in a row up to the end, and reach back far enough."""
+        if not opens:
+            return False
+        in_row = length.number(opens[-1]) - length.number(opens[0]) + 1 == len(opens)
+        ends = length.close_of(opens[-1]) >= min(end, self.layers[0].now)
+        return in_row and ends and (len(opens) >= limit or (start is not None and opens[0] <= length.first_open(start)))
 
 
 @dataclass(frozen=True)
@@ -151,6 +219,14 @@ class ReplayBarHistory:
         found = self.last(length, ts, 1)
         return found[-1].ts if found else None
 
+    def first_open(self, length: BarLength) -> int | None:
+        """The open of the first bar that may have a part of what is known; None where nothing is."""
+        of_topic = self.view.first_open(self.symbol.exchange, self.symbol.symbol)
+        known = [] if of_topic is None else [of_topic]
+        if self.view.plays_stored_bars:
+            known += self._older(lambda stored: stored.first_opens())
+        return length.open_of(min(known)) if known else None
+
     def _topic_bars(self, start: int, end: int) -> list[Candle]:
         return self.view.base_bars(self.symbol.exchange, self.symbol.symbol, start, end)
 
@@ -159,8 +235,8 @@ class ReplayBarHistory:
             self.pool, self.symbol, self.view.topic_start, self.view.stored_length(self.symbol.symbol)
         )
 
-    def _older(self, load: Callable[[StoredBarHistory], list[Candle]]) -> list[Candle]:
-        """Bars of the store; none while the database does not answer, which the response then says."""
+    def _older(self, load: Callable[[StoredBarHistory], list[_Found]]) -> list[_Found]:
+        """What the store has; nothing while the database does not answer, which the response then says."""
         return self.parts.load("database", lambda: load(self._stored()))
 
 

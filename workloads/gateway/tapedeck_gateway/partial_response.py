@@ -20,6 +20,7 @@ class PartialResponse:
     def __init__(self, response: Response) -> None:
         self._response = response
         self._loaded = 0
+        self._must_be_whole = False
         self._missing: dict[str, Unavailable] = {}
 
     @property
@@ -28,16 +29,25 @@ class PartialResponse:
         return {MISSING_HEADER: ", ".join(self._missing)} if self._missing else {}
 
     def load(self, service: str, load: Callable[[], list[T]]) -> list[T]:
-        """What ``load`` returns, or nothing where the service does not answer."""
+        """What ``load`` returns, or nothing where the service does not answer.
+
+        Raises Unavailable then where the response must be whole.
+        """
         try:
             found = load()
         except Unavailable as error:
+            if self._must_be_whole:
+                raise
             log.warning("a response is incomplete", service=service, reason=str(error.__cause__ or error))
             self._missing[service] = error
             self._response.headers.update(self.headers)
             return []
         self._loaded += 1
         return found
+
+    def require_whole(self) -> None:
+        """From now on a service that does not answer is an error: a file has no place that says what it lacks."""
+        self._must_be_whole = True
 
     def lack(self, services: Iterable[str]) -> None:
         """Say that the response may lack parts of services, which do not answer."""

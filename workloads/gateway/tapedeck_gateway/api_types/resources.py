@@ -59,7 +59,7 @@ class ResourceEvent(msgspec.Struct, frozen=True):
 
 
 class EventPage(msgspec.Struct, frozen=True):
-    """Events, oldest first."""
+    """The newest events, oldest first; `next` has those before them."""
 
     events: list[ResourceEvent]
     next: Next

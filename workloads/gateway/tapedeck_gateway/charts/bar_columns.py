@@ -94,6 +94,11 @@ class BarColumns:
         ):
             yield Candle(ts, o, h, low, c, v)
 
+    @property
+    def first_open(self) -> int | None:
+        """The open time of the first bar; None without any."""
+        return self._ts[0] if self._ts else None
+
     def last_open_before(self, ts: int) -> int | None:
         """The open time of the last bar that opens before ``ts``."""
         at = bisect_left(self._ts, ts)

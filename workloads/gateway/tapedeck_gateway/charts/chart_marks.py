@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tapedeck_crds.intervals import BarLength
+
+MARKS_OF_BAR = 10  # TradingView's charts attach no more to a bar
+
 
 @dataclass(frozen=True)
 class BarMark:
@@ -29,11 +33,11 @@ class TimescaleMark:
     tooltip: Sequence[str] = field(default_factory=tuple)
 
 
-def udf_marks(marks: Sequence[BarMark]) -> dict[str, list[Any]]:
-    """UDF's answer to /marks: a table by column."""
+def udf_marks(marks: Sequence[BarMark], length: BarLength) -> dict[str, list[Any]]:
+    """UDF's answer to /marks: a table by column. The time of a mark is the open of its bar, of this length."""
     return {
         "id": [mark.id for mark in marks],
-        "time": [mark.ts // 1000 for mark in marks],
+        "time": [length.open_of(mark.ts) // 1000 for mark in marks],
         "color": [mark.color for mark in marks],
         "text": [mark.text for mark in marks],
         "label": [mark.label for mark in marks],
@@ -42,12 +46,12 @@ def udf_marks(marks: Sequence[BarMark]) -> dict[str, list[Any]]:
     }
 
 
-def udf_timescale_marks(marks: Sequence[TimescaleMark]) -> list[dict[str, Any]]:
-    """UDF's answer to /timescale_marks, in order of time."""
+def udf_timescale_marks(marks: Sequence[TimescaleMark], length: BarLength) -> list[dict[str, Any]]:
+    """UDF's answer to /timescale_marks, in order of time; their times as those of ``udf_marks``."""
     return [
         {
             "id": mark.id,
-            "time": mark.ts // 1000,
+            "time": length.open_of(mark.ts) // 1000,
             "color": mark.color,
             "label": mark.label,
             "tooltip": list(mark.tooltip),

@@ -49,13 +49,20 @@ def resolutions_of(base: BarLength) -> list[str]:
 
 
 def base_for(intervals: Iterable[str], length: BarLength | None = None) -> BarLength | None:
-    """The length of the stored bars to make bars of a length of, or of any; None where none of the intervals fits.
+    """The length of the stored bars to make bars of a length of, or of any, first; None where no interval fits."""
+    return next(iter(bases_for(intervals, length)), None)
 
-    The finest of a minute or longer; bars of seconds, which are kept for a shorter time, only where these do not fit.
+
+def bases_for(intervals: Iterable[str], length: BarLength | None = None) -> list[BarLength]:
+    """The lengths of the stored bars to make bars of a length of, or of any: those of a minute or longer by length.
+
+    Bars of seconds, which are many and kept for a shorter time, only where these do not fit.
     """
     stored = [CHART_INTERVALS[interval] for interval in intervals if interval in CHART_INTERVALS]
-    fitting = [base for base in stored if length is None or is_shown_with(length, base)]
-    return min(fitting, key=lambda base: (base.ms < BASE.ms, base.ms), default=None)
+    fitting = sorted(
+        (base for base in stored if length is None or is_shown_with(length, base)), key=lambda base: base.ms
+    )
+    return [base for base in fitting if base.ms >= BASE.ms] or fitting
 
 
 def is_shown_with(length: BarLength, base: BarLength) -> bool:

@@ -52,10 +52,8 @@ class ReplayBars:
 
     def recent(self, count: int) -> list[Candle]:
         """The last ``count`` bars, of those that the topic has."""
-        _, newest = self.bars_since(None)
-        if not newest:
-            return []
-        return self.bars_since(self.length.open_of(newest[-1].ts - (count - 1) * self.length.ms))[1][-count:]
+        first = self.view.first_open(self.symbol.exchange, self.symbol.symbol)
+        return [] if first is None else _last_bars(self, self.length.open_of(first), count)
 
     def late_after(self, number: int) -> tuple[int, list[int] | None]:
         """As ``ReplayView.late_after``."""
@@ -104,12 +102,7 @@ class MarketBars:
 
     def recent(self, count: int) -> list[Candle]:
         """The last ``count`` bars, of those in memory that are whole."""
-        _, newest = self.bars_since(None)
-        if not newest:
-            return []
-        since = self.length.open_of(newest[-1].ts - (count - 1) * self.length.ms)
-        whole = self.live.first_open(self.symbol.exchange, self.symbol.symbol, self.length)
-        return self.bars_since(min(max(since, whole), newest[-1].ts))[1][-count:]
+        return _last_bars(self, self.live.first_open(self.symbol.exchange, self.symbol.symbol, self.length), count)
 
     def late_after(self, number: int) -> tuple[int, list[int] | None]:
         """As ``LiveBars.late_after``."""
@@ -133,6 +126,24 @@ class MarketBars:
     def close(self) -> None:
         """Release the series."""
         self.live.unwatch(self.symbol.exchange, self.symbol.symbol)
+
+
+def _last_bars(source: ReplayBars | MarketBars, first: int, count: int) -> list[Candle]:
+    """The last ``count`` bars that open at ``first`` or later, always the newest.
+
+    The range doubles until it holds so many: a market that is closed at night has fewer bars than hours.
+    """
+    _, newest = source.bars_since(None)
+    if not newest:
+        return []
+    last = newest[-1].ts
+    span = count * source.length.ms
+    while True:
+        since = min(max(source.length.open_of(last - span), first), last)
+        found = source.bars_since(since)[1]
+        if len(found) >= count or since <= first or since == last:
+            return found[-count:]
+        span *= 2
 
 
 def open_replay_bars(pool: Pool, reader: TopicReader, symbol: ChartSymbol, length: BarLength) -> ReplayBars:

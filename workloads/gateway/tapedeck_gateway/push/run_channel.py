@@ -8,6 +8,7 @@ import msgspec
 
 from tapedeck_crds.json import Json
 from tapedeck_gateway.push.channel import Channel
+from tapedeck_gateway.push.followed_curve import KEPT_POINTS, FollowedCurve
 from tapedeck_gateway.push.protocol.messages import EquityMessage, FillItem, FillsMessage, RunMessage
 from tapedeck_gateway.push.protocol.requests import SNAPSHOT_MAX
 from tapedeck_gateway.push.run_poller import RunPoller
@@ -15,7 +16,7 @@ from tapedeck_gateway.store.runs import EquityPoint, RunRow
 
 
 class RunChannel(Channel):
-    """Publishes what the poller finds, and keeps the last fills and equity points for snapshots.
+    """Publishes what the poller finds, and keeps the last fills and the equity curve for snapshots.
 
     To be made in a thread: it reads the database.
     """
@@ -25,12 +26,12 @@ class RunChannel(Channel):
         self._run_id = run_id
         self._poller = poller
         self._fills: deque[FillItem] = deque(maxlen=SNAPSHOT_MAX)
-        self._equity: deque[EquityPoint] = deque(maxlen=SNAPSHOT_MAX)
+        self._equity = FollowedCurve(())
         self._summary = poller.summary()
         self._found: list[Json] = []  # since the last push
         self._loaded: tuple[list[RunRow], list[EquityPoint]] | None = None
         self._must_load = False
-        self._replace(*poller.shown(SNAPSHOT_MAX))
+        self._replace(*poller.shown(SNAPSHOT_MAX, KEPT_POINTS))
 
     def close(self) -> None:
         """Polling ends with the channel."""
@@ -39,7 +40,7 @@ class RunChannel(Channel):
         return [
             _figures(self._summary),
             FillsMessage(self._run_id, list(self._fills)[-count:], snapshot=True),
-            EquityMessage(self._run_id, list(self._equity)[-count:], snapshot=True),
+            EquityMessage(self._run_id, self._equity.snapshot(count), snapshot=True),
         ]
 
     @property
@@ -51,7 +52,7 @@ class RunChannel(Channel):
         # Where loading fails, the next poll does it: a reset that a client does not see shows it the future.
         self._must_load |= any(message["type"] == "reset" for message in self._found)
         if self._must_load:
-            self._loaded = self._poller.shown(SNAPSHOT_MAX)
+            self._loaded = self._poller.shown(SNAPSHOT_MAX, KEPT_POINTS)
             self._must_load = False
         return bool(self._found)
 
@@ -80,8 +81,7 @@ class RunChannel(Channel):
     def _replace(self, fills: list[RunRow], points: list[EquityPoint]) -> None:
         self._fills.clear()
         self._fills.extend(FillItem(**row) for row in fills)
-        self._equity.clear()
-        self._equity.extend(points)
+        self._equity = FollowedCurve(points)
 
 
 def _figures(summary: Json) -> RunMessage:

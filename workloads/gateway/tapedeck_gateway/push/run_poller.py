@@ -7,7 +7,7 @@ from tapedeck_gateway.future import FutureLimits
 from tapedeck_gateway.store import runs
 from tapedeck_gateway.store.pool import Pool
 
-PUSHED_POINTS = 1_000
+PUSHED_POINTS = 5_000  # of a message: the next poll has those that follow
 PUSHED_FILLS = 1_000
 
 
@@ -74,20 +74,20 @@ class RunPoller:
             return [{"type": "reset"}, self.summary()]
         # All is read before anything is noted: where a query fails, the next poll finds the same again.
         fills = runs.fills(self._pool, self._run_id, self._last_fill, PUSHED_FILLS, until)
-        points = runs.equity(self._pool, self._run_id, PUSHED_POINTS, self._last_point, until)
+        points = runs.equity_after(self._pool, self._run_id, self._last_point, PUSHED_POINTS, until)
         trades = runs.last_seqs(self._pool, self._run_id, until)[2]
         self._until, self._run, self._trades = until, runs.seen_until(run, until), trades
         messages = [*self._fill_messages(fills), *self._point_messages(points)]
         self.finished = run["state"] != "running" and not messages
         return [*messages, self.summary()] if messages or self.summary() != before else []
 
-    def shown(self, count: int) -> tuple[list[runs.RunRow], list[runs.EquityPoint]]:
-        """The last ``count`` fills, and the equity curve thinned to ``count`` points, up to the last poll.
+    def shown(self, count: int, points_max: int) -> tuple[list[runs.RunRow], list[runs.EquityPoint]]:
+        """The last ``count`` fills, and the equity curve thinned to ``points_max`` points, up to the last poll.
 
         Raises Unavailable.
         """
         fills = runs.fills(self._pool, self._run_id, self._last_fill - count, count, self._until)
-        points = runs.equity(self._pool, self._run_id, count, -1, self._until)
+        points = runs.equity(self._pool, self._run_id, points_max, -1, self._until)
         return fills, [point for point in points if point.seq <= self._last_point]
 
     def _fill_messages(self, fills: list[runs.RunRow]) -> list[Json]:

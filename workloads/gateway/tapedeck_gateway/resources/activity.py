@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.text import printable
-from tapedeck_gateway.api_types.resources import EventPage, PodLog, ResourceEvent, ResourceLog
+from tapedeck_gateway.api_types.resources import PodLog, ResourceEvent, ResourceLog
 from tapedeck_gateway.resources.kubernetes_api import KubernetesApi
 
 PODS_MAX = 16  # the newest of a resource
 TEXT_MAX = 4_000  # characters of a line
 
 
-def events_of(api: KubernetesApi, resource: Json, limit: int) -> EventPage:
-    """The events of a resource, oldest first."""
+class EventPlace(NamedTuple):
+    """Where an event stands: its time, and its name among those of one time."""
+
+    ts: int
+    name: str
+
+
+def events_of(
+    api: KubernetesApi, resource: Json, before: EventPlace | None, limit: int
+) -> tuple[list[ResourceEvent], EventPlace | None]:
+    """The newest events of a resource before a place, oldest first; the place of the first where there are earlier."""
     metadata = resource["metadata"]
-    found = [_event(each) for each in api.events(metadata["namespace"], metadata["uid"], limit)]
-    return EventPage(sorted(found, key=lambda event: event.ts), None)
+    named = [(each["metadata"]["name"], _event(each)) for each in api.events(metadata["namespace"], metadata["uid"])]
+    found = sorted(((EventPlace(event.ts, name), event) for name, event in named), key=lambda each: each[0])
+    earlier = found if before is None else [each for each in found if each[0] < before]
+    page = earlier[-limit:]
+    return [event for _, event in page], page[0][0] if len(earlier) > limit else None
 
 
-def without_messages(page: EventPage) -> EventPage:
-    """The events by their reasons alone: a message may hold figures of a run."""
-    return EventPage([msgspec.structs.replace(event, message="") for event in page.events], page.next)
+def without_message(event: ResourceEvent) -> ResourceEvent:
+    """An event by its reason alone: a message may hold figures of a run."""
+    return msgspec.structs.replace(event, message="")
 
 
 def logs_of(api: KubernetesApi, resource: Json, lines: int) -> ResourceLog:

@@ -18,6 +18,8 @@ CORE = "/api/v1"
 EVENTS = "/apis/events.k8s.io/v1"
 UID_LABEL = f"{GROUP}/uid"  # of the pods of a resource
 MERGE_PATCH = "application/merge-patch+json"
+EVENTS_MAX = 20_000  # of a resource that are read
+_EVENTS_OF_PAGE = 500
 LOG_BYTES = 262_144  # of a pod's log
 DRY_RUN = {"dryRun": "All"}
 
@@ -65,11 +67,22 @@ class KubernetesApi:
         query = {"propagationPolicy": "Background", **(DRY_RUN if dry_run else {})}
         self._json("DELETE", _path(plural, namespace, name), query)
 
-    def events(self, namespace: str, uid: str, limit: int) -> list[Json]:
-        """Events of an object, as events.k8s.io/v1 has them."""
-        query = {"fieldSelector": f"regarding.uid={uid}", "limit": str(limit)}
-        items: list[Json] = self._json("GET", f"{EVENTS}/namespaces/{namespace}/events", query)["items"]
-        return items
+    def events(self, namespace: str, uid: str) -> list[Json]:
+        """All events of an object, as events.k8s.io/v1 has them: by name, which says nothing of their times.
+
+        Raises Unavailable where there are more than EVENTS_MAX.
+        """
+        items: list[Json] = []
+        query = {"fieldSelector": f"regarding.uid={uid}", "limit": str(_EVENTS_OF_PAGE)}
+        while True:
+            found = self._json("GET", f"{EVENTS}/namespaces/{namespace}/events", query)
+            items += found["items"]
+            more = (found.get("metadata") or {}).get("continue") or ""
+            if not more:
+                return items
+            if len(items) >= EVENTS_MAX:
+                raise Unavailable(f"events: got more than {EVENTS_MAX:,} of this resource, which kubectl can list")
+            query["continue"] = more
 
     def pods(self, namespace: str, uid: str) -> list[Json]:
         """The pods of a resource."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol, TypeAlias
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, Protocol, TypeAlias
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 
 from tapedeck_crds.errors import InvalidInput, TapedeckError
 from tapedeck_crds.intervals import BAR_LENGTHS
@@ -13,11 +16,28 @@ from tapedeck_gateway.context import Context
 from tapedeck_gateway.history import MAX_BARS
 from tapedeck_gateway.partial_response import Parts
 from tapedeck_gateway.routes.limits import Limits
-from tapedeck_gateway.routes.responses import json_response
+from tapedeck_gateway.routes.responses import json_response, parameter_problem
 from tapedeck_gateway.routes.udf.series import open_series
 from tapedeck_gateway.topics.control_records import LATEST
 
-router = APIRouter(prefix="/api")
+
+class SeedRoute(APIRoute):
+    """A route that answers a wrong parameter as it answers other errors."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler, with a wrong parameter as an answer."""
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except RequestValidationError as error:
+                return json_response({"error": parameter_problem(error)})
+
+        return answer
+
+
+router = APIRouter(prefix="/api", route_class=SeedRoute)
 DEFAULT_BARS = 500
 Name: TypeAlias = Annotated[str, Query(max_length=255)]
 Time: TypeAlias = Annotated[int, Query(ge=0, le=LATEST, description="Milliseconds UTC; seconds with mls=0.")]

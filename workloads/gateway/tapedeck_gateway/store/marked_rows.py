@@ -7,24 +7,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from psycopg import sql
 from psycopg.rows import class_row
 
+from tapedeck_common.store.aggregation import bar_open
+from tapedeck_crds.intervals import BarLength
+from tapedeck_gateway.charts.chart_marks import MARKS_OF_BAR
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.store.pool import Pool, connection_of
 
-MARKS_MAX = 1_000  # of each kind: the newest
+MARKS_MAX = 5_000  # of each kind: the newest
 _RUN_OF = """
 SELECT run_id, name, strategy, replay_uid FROM runs
 WHERE replay_uid = %(replay)s AND %(symbol)s = ANY(symbols) AND (replay_uid <> '' OR exchange = %(exchange)s)
     AND (%(run)s::text = '' OR run_id = %(run)s)
 ORDER BY started_at DESC, run_id LIMIT 1
 """
-_FILLS = """
-SELECT seq, (extract(epoch FROM ts) * 1000)::int8 AS ts, side, size, price FROM run_fills
-WHERE run_id = %(run)s AND symbol = %(symbol)s AND ts >= to_timestamp(%(start)s::int8 / 1000.0)
-    AND ts < to_timestamp(%(end)s::int8 / 1000.0) AND ts <= to_timestamp(%(until)s::int8 / 1000.0)
-ORDER BY seq DESC LIMIT %(limit)s
-"""
+_FILLS = sql.SQL("""
+SELECT seq, (extract(epoch FROM ts) * 1000)::int8 AS ts, side, size, price,
+       CASE WHEN number = %(of_bar)s THEN fills - number ELSE 0 END AS left_out
+FROM (
+    SELECT seq, ts, side, size, price, row_number() OVER (PARTITION BY {open} ORDER BY seq) AS number,
+           count(*) OVER (PARTITION BY {open}) AS fills
+    FROM run_fills
+    WHERE run_id = %(run)s AND symbol = %(symbol)s AND ts >= to_timestamp(%(start)s::int8 / 1000.0)
+        AND ts < to_timestamp(%(end)s::int8 / 1000.0) AND ts <= to_timestamp(%(until)s::int8 / 1000.0)
+) AS of_bars
+WHERE number <= %(of_bar)s ORDER BY seq DESC LIMIT %(limit)s
+""")
 _TRADES = """
 SELECT seq, (extract(epoch FROM exit_ts) * 1000)::int8 AS ts, side, size, entry_price, exit_price, pnl_net, exit_reason
 FROM run_trades
@@ -54,13 +64,17 @@ class MarkedRun:
 
 @dataclass(frozen=True)
 class MarkedFill:
-    """A fill: ``size`` in the base currency, ``price`` in the quote currency."""
+    """A fill: ``size`` in the base currency, ``price`` in the quote currency.
+
+    ``left_out`` is the number of fills of its bar after it that are not marked.
+    """
 
     seq: int
     ts: int
     side: str
     size: float
     price: float
+    left_out: int
 
 
 @dataclass(frozen=True)
@@ -95,11 +109,15 @@ def run_of(pool: Pool, symbol: ChartSymbol, run_id: str = "") -> MarkedRun | Non
         return connection.cursor(row_factory=class_row(MarkedRun)).execute(_RUN_OF, values).fetchone()
 
 
-def fills_between(pool: Pool, run: MarkedRun, symbol: str, start: int, end: int, until: int) -> list[MarkedFill]:
-    """The newest fills of a run in a symbol, in order."""
+def fills_between(
+    pool: Pool, run: MarkedRun, symbol: str, length: BarLength, start: int, end: int, until: int
+) -> list[MarkedFill]:
+    """The newest fills of a run in a symbol, in order; of each bar of a length the first MARKS_OF_BAR."""
     values = {"run": run.run_id, "symbol": symbol, "start": start, "end": end, "until": until, "limit": MARKS_MAX}
+    values |= {"of_bar": MARKS_OF_BAR}
+    query = _FILLS.format(open=bar_open(length))
     with connection_of(pool) as connection:
-        return connection.cursor(row_factory=class_row(MarkedFill)).execute(_FILLS, values).fetchall()[::-1]
+        return connection.cursor(row_factory=class_row(MarkedFill)).execute(query, values).fetchall()[::-1]
 
 
 def trades_between(pool: Pool, run: MarkedRun, symbol: str, start: int, end: int, until: int) -> list[MarkedTrade]:

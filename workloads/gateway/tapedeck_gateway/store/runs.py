@@ -39,6 +39,10 @@ _EQUITY = """
 SELECT seq, (extract(epoch FROM ts) * 1000)::int8, value, cash, change_percent, drawdown_percent, sharpe
 FROM equity_curve(%s, '{value,drawdown_percent}', %s, %s, to_timestamp(%s::int8 / 1000.0)) ORDER BY seq
 """
+_EQUITY_AFTER = """
+SELECT seq, (extract(epoch FROM ts) * 1000)::int8, value, cash, change_percent, drawdown_percent, sharpe
+FROM run_equity WHERE run_id = %s AND seq > %s AND ts <= to_timestamp(%s::int8 / 1000.0) ORDER BY seq LIMIT %s
+"""
 _DRAWDOWN = "SELECT coalesce(max(drawdown_percent), 0) FROM run_equity WHERE run_id = %s AND seq <= %s"
 _LAST_SEQS = """
 WITH seen AS (SELECT to_timestamp(%(until)s::int8 / 1000.0) AS until)
@@ -155,6 +159,13 @@ def equity(pool: Pool, run_id: str, points: int, after: int, until: int) -> list
     """
     with connection_of(pool) as connection:
         return [EquityPoint(*row) for row in connection.execute(_EQUITY, (run_id, points, after, until), binary=True)]
+
+
+def equity_after(pool: Pool, run_id: str, after: int, limit: int, until: int) -> list[EquityPoint]:
+    """The first ``limit`` points of the equity curve with a seq above ``after``, in order."""
+    with connection_of(pool) as connection:
+        rows = connection.execute(_EQUITY_AFTER, (run_id, after, until, limit), binary=True)
+        return [EquityPoint(*row) for row in rows]
 
 
 def last_seqs(pool: Pool, run_id: str, until: int) -> tuple[int, int, int]:

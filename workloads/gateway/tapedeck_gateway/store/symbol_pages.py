@@ -6,7 +6,6 @@ these markets are left out.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -25,8 +24,6 @@ from tapedeck_gateway.api_types.market import (
 from tapedeck_gateway.store.catalogue import Markets
 from tapedeck_gateway.store.page import rows_of
 from tapedeck_gateway.store.pool import Pool
-
-NAMES_MAX = 20_000
 
 _CHOSEN = sql.SQL("""
     (%(exchange)s::text = '' OR exchange = %(exchange)s) AND (%(recorded)s OR NOT starts_with(exchange, %(prefix)s))
@@ -53,6 +50,18 @@ ORDER BY 1, 2 LIMIT %(limit)s
     of_trades=_STEPS.format(name=sql.Identifier("of_trades"), table=sql.Identifier("trades")),
     of_tickers=_STEPS.format(name=sql.Identifier("of_tickers"), table=sql.Identifier("tickers")),
     chosen=_CHOSEN,
+)
+# All names, without pages: the steps are as many as there are symbols.
+_COUNTS = sql.SQL("""
+WITH RECURSIVE {of_trades}, {of_tickers}
+SELECT exchange, count(*)::int8 FROM (
+    SELECT exchange, symbol FROM bar_series
+    UNION SELECT exchange, symbol FROM of_trades
+    UNION SELECT exchange, symbol FROM of_tickers
+) AS names GROUP BY 1 ORDER BY 1
+""").format(
+    of_trades=_STEPS.format(name=sql.Identifier("of_trades"), table=sql.Identifier("trades")),
+    of_tickers=_STEPS.format(name=sql.Identifier("of_tickers"), table=sql.Identifier("tickers")),
 )
 _DETAILS = """
 SELECT n.exchange, n.symbol, l.base, l.quote, l.price_step, l.amount_step, h.timezone, h.open, h.close, h.days,
@@ -110,9 +119,8 @@ def symbol_names(
 
 
 def exchange_summaries(pool: Pool) -> list[ExchangeSummary]:
-    """Every exchange with the number of its symbols, of the first NAMES_MAX symbols. Names tell nothing of a future."""
-    names = symbol_names(pool, {}, "", "", SymbolName("", ""), NAMES_MAX)
-    return [ExchangeSummary(*counted) for counted in Counter(name.exchange for name in names).items()]
+    """Every exchange with the number of its symbols. Names tell nothing of a future."""
+    return [ExchangeSummary(*row) for row in rows_of(pool, _COUNTS, {"after_exchange": "", "after_symbol": ""})]
 
 
 def stored_symbols(

@@ -298,6 +298,12 @@ class ReplayView(TopicView):
             series = self._series.get((exchange, symbol))
             return list(series.between(start, end)) if series else []
 
+    def first_open(self, exchange: str, symbol: str) -> int | None:
+        """The open of the first bar of the replay that the view has; None without any."""
+        with self._lock:
+            series = self._series.get((exchange, symbol))
+            return series.first_open if series else None
+
     def is_whole(self, opened: int, length: BarLength) -> bool:
         """Whether the topic has all that a bar of this length consists of so far: no seek passed over a part."""
         first = self.length.open_of(self.start.range_from) if self.start else 0

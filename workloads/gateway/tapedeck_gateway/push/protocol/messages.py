@@ -238,7 +238,10 @@ class FillsMessage(msgspec.Struct, frozen=True, tag="fills"):
 
 
 class EquityMessage(msgspec.Struct, frozen=True, tag="equity"):
-    """Points of the equity curve as [seq, ts, value, cash, change %, drawdown %, Sharpe]; a snapshot is thinned."""
+    """Points of the equity curve as [seq, ts, value, cash, change %, drawdown %, Sharpe].
+
+    A snapshot is the whole curve, thinned; each later point is sent.
+    """
 
     run: str
     points: list[EquityPoint]

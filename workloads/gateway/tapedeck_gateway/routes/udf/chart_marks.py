@@ -9,6 +9,7 @@ from typing import Annotated, TypeAlias
 from fastapi import Depends, Response
 
 from tapedeck_crds.errors import NotFound
+from tapedeck_crds.intervals import BarLength
 from tapedeck_gateway.charts.chart_marks import BarMark, TimescaleMark, udf_marks, udf_timescale_marks
 from tapedeck_gateway.charts.resolutions import resolution_length
 from tapedeck_gateway.charts.symbols import ChartSymbol
@@ -26,9 +27,10 @@ router = udf_router()
 
 @dataclass(frozen=True)
 class _Range:
-    """What a chart asks marks for: those of ``symbol`` in [start, end), known at ``until``."""
+    """What a chart asks marks for: those of ``symbol`` in [start, end), known at ``until``, on bars of a length."""
 
     symbol: ChartSymbol
+    length: BarLength
     start: int
     end: int
     until: int
@@ -40,10 +42,11 @@ class _Range:
 def _range(
     context: Context, limits: Limits, symbol: Text, resolution: Resolution, to: To, from_: From = FIRST_SECONDS
 ) -> _Range:
-    resolution_length(resolution)
+    """The bars that open in [from, to], whole: a chart gives the opens of its first and its last bar."""
+    length = resolution_length(resolution)
     found = context.symbols.resolve(symbol)
     until = limits.of_replay(found.replay) if found.replay else limits.of_market(found.exchange)
-    return _Range(found, from_ * 1000, to * 1000, until)
+    return _Range(found, length, length.open_of(from_ * 1000), length.close_of(to * 1000), until)
 
 
 Asked: TypeAlias = Annotated[_Range, Depends(_range)]
@@ -51,12 +54,13 @@ Asked: TypeAlias = Annotated[_Range, Depends(_range)]
 
 @router.get("/marks")
 def marks(context: Context, limits: Limits, parts: Parts, asked: Asked, run: Text = "") -> Response:
-    """The fills of a run that trades the symbol: of ``run``, or of the newest one."""
+    """The fills of a run that trades the symbol: of ``run``, or of the newest one. Of a bar the first ten."""
     marked = _run_of(context, asked.symbol, run)
     if marked is None:
-        return json_response(udf_marks([]), parts)
+        return json_response(udf_marks([], asked.length), parts)
     until = min(asked.until, limits.of_replay(marked.replay_uid))
-    fills = marked_rows.fills_between(context.pool, marked, asked.symbol.symbol, asked.start, asked.end, until)
+    symbol, length = asked.symbol.symbol, asked.length
+    fills = marked_rows.fills_between(context.pool, marked, symbol, length, asked.start, asked.end, until)
     return json_response(
         udf_marks(
             [
@@ -65,10 +69,11 @@ def marks(context: Context, limits: Limits, parts: Parts, asked: Asked, run: Tex
                     fill.ts,
                     "green" if fill.side == "buy" else "red",
                     fill.side[:1].upper(),
-                    f"{marked.name}: {fill.side} {fill.size:g} at {fill.price:.10g}",
+                    f"{marked.name}: {fill.side} {fill.size:g} at {fill.price:.10g}{_left_out(fill)}",
                 )
                 for fill in fills
-            ]
+            ],
+            length,
         ),
         parts,
     )
@@ -81,7 +86,11 @@ def timescale_marks(context: Context, limits: Limits, parts: Parts, asked: Asked
         *parts.load("database", lambda: [*_trades(context, limits, asked, run), *_gaps(context, asked)]),
         *(_of_replay(context, asked) if asked.symbol.replay else ()),
     ]
-    return json_response(udf_timescale_marks(found), parts)
+    return json_response(udf_timescale_marks(found, asked.length), parts)
+
+
+def _left_out(fill: marked_rows.MarkedFill) -> str:
+    return f"; {fill.left_out} more in this bar" if fill.left_out else ""
 
 
 def _run_of(context: GatewayContext, symbol: ChartSymbol, run: str) -> marked_rows.MarkedRun | None:

@@ -22,19 +22,25 @@ from tapedeck_gateway.routes.udf.symbols import description
 from tapedeck_gateway.store.ticks import StoredTicker, last_ticker
 
 router = udf_router()
-SYMBOLS_MAX = 50
+SYMBOLS_MAX = 500
+TEXT_MAX = 40_000  # characters of all symbols
 _DAY = BAR_LENGTHS["1d"]
 
 
 @router.get("/quotes")
 def quotes(
-    context: Context, limits: Limits, parts: Parts, symbols: Annotated[str, Query(max_length=4_000)]
+    context: Context, limits: Limits, parts: Parts, symbols: Annotated[str, Query(max_length=TEXT_MAX)]
 ) -> Response:
-    """The last price of each symbol, its day so far, and the change since the day before: up to the running bar."""
+    """The last price of each symbol, its day so far, and the change since the day before: up to the running bar.
+
+    A symbol that is not found, and each beyond the first SYMBOLS_MAX, has an error in place of its values.
+    """
     names = [name for name in symbols.split(",") if name]
-    if not 0 < len(names) <= SYMBOLS_MAX:
-        raise InvalidInput(f"symbols: got {len(names)}, expected 1 to {SYMBOLS_MAX}, separated by commas")
-    return json_response({"s": "ok", "d": [_quote(context, limits, parts, name) for name in names]}, parts)
+    if not names:
+        raise InvalidInput("symbols: got none, expected some, separated by commas")
+    said = f"symbols: got {len(names)}, expected {SYMBOLS_MAX} at most in a request"
+    quoted = [_quote(context, limits, parts, name) for name in names[:SYMBOLS_MAX]]
+    return json_response({"s": "ok", "d": [*quoted, *(_error(name, said) for name in names[SYMBOLS_MAX:])]}, parts)
 
 
 def _quote(context: GatewayContext, limits: FutureLimits, parts: PartialResponse, name: str) -> Json:
@@ -42,7 +48,11 @@ def _quote(context: GatewayContext, limits: FutureLimits, parts: PartialResponse
     try:
         return {"s": "ok", "n": name, "v": _values(context, limits, parts, context.symbols.resolve(name))}
     except TapedeckError as error:
-        return {"s": "error", "n": name, "errmsg": str(error), "v": {}}
+        return _error(name, str(error))
+
+
+def _error(name: str, said: str) -> Json:
+    return {"s": "error", "n": name, "errmsg": said, "v": {}}
 
 
 def _values(context: GatewayContext, limits: FutureLimits, parts: PartialResponse, symbol: ChartSymbol) -> Json:

@@ -10,11 +10,17 @@ from tapedeck_common.market import RECORDED_PREFIX
 from tapedeck_crds.errors import InvalidInput, NotFound
 from tapedeck_crds.intervals import BarLength
 from tapedeck_gateway.charts.bar_columns import Candle
-from tapedeck_gateway.charts.resolutions import BASE, CHART_RESOLUTIONS, base_for, is_shown_with, resolution_length
+from tapedeck_gateway.charts.resolutions import BASE, CHART_RESOLUTIONS, bases_for, is_shown_with, resolution_length
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.context import GatewayContext
 from tapedeck_gateway.future import FutureLimits
-from tapedeck_gateway.history import BarHistory, ReplayBarHistory, ReplayPointHistory, StoredBarHistory
+from tapedeck_gateway.history import (
+    BarHistory,
+    LayeredBarHistory,
+    ReplayBarHistory,
+    ReplayPointHistory,
+    StoredBarHistory,
+)
 from tapedeck_gateway.partial_response import PartialResponse
 from tapedeck_gateway.store import bars, points, ticks
 
@@ -95,8 +101,12 @@ def _of_market(context: GatewayContext, symbol: ChartSymbol, now: int) -> ChartS
         raise NotFound(f"symbol: got {str(symbol)!r}, expected one with stored bars, trades or tickers")
 
     def source(length: BarLength) -> BarHistory | None:
-        if (base := base_for(market.intervals, length)) is not None:
-            return StoredBarHistory(pool, symbol, now, base, _live_bars(context, symbol, now, base))
+        layers = [
+            StoredBarHistory(pool, symbol, now, base, _live_bars(context, symbol, now, base))
+            for base in bases_for(market.intervals, length)
+        ]
+        if layers:
+            return layers[0] if len(layers) == 1 else LayeredBarHistory(layers)
         if market.has_trades:
             return ticks.TradeHistory(pool, symbol, now)
         return ticks.TickerHistory(pool, symbol, now) if market.has_tickers else None

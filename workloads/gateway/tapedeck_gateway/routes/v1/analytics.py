@@ -36,7 +36,7 @@ from tapedeck_gateway.routes.v1.series import PlayedBars, bars_of
 from tapedeck_gateway.statistics import ClosePrices
 from tapedeck_gateway.store import catalogue
 from tapedeck_gateway.store import movers as stored_movers
-from tapedeck_gateway.store.bar_pages import BarRange
+from tapedeck_gateway.store.bar_pages import BarRanges
 from tapedeck_gateway.store.page import Place
 from tapedeck_gateway.store.pool import Pool
 
@@ -89,7 +89,7 @@ class BarsOfSymbols:
         return _Loaded(symbol, ts, opened, closed, volumes)
 
 
-def _all_columns(chosen: BarRange | PlayedBars, symbol: ChartSymbol) -> list[list[Any]]:
+def _all_columns(chosen: BarRanges | PlayedBars, symbol: ChartSymbol) -> list[list[Any]]:
     """The columns of all bars of a range. Raises InvalidInput where there are more than BARS_MAX."""
     columns: list[list[Any]] = [[] for _ in range(6)]
     place: Place | None = None

@@ -35,7 +35,7 @@ from tapedeck_gateway.routes.v1.series import PlayedBars, bars_of, replay_points
 from tapedeck_gateway.routes.v1.table_formats import plain_values
 from tapedeck_gateway.routes.v1.table_requests import Rows
 from tapedeck_gateway.store import points
-from tapedeck_gateway.store.bar_pages import BarRange, newest_open
+from tapedeck_gateway.store.bar_pages import BarRanges, newest_open
 from tapedeck_gateway.store.page import Page, PageLoader, Place
 from tapedeck_gateway.store.pool import Pool
 from tapedeck_gateway.store.record_pages import RecordRange
@@ -56,12 +56,14 @@ def bars(
     asked: Rows,
 ) -> Response:
     """Closed bars of any interval, of the stored ones, or made of those that cover most of the range."""
+    if asked.is_file:
+        parts.require_whole()
     chosen = bars_of(context, limits, parts, symbol, length, span)
     if (file := asked.file("bars", BarRow, chosen.page)) is not None:
         return file
     page = asked.page(tuple[int], chosen.page)
     rows = list(map(BarRow, *map(plain_values, page.columns))) if page.columns else []
-    cache = _cache_of(context.pool, chosen, span, rows, page)
+    cache = _cache_of(context.pool, chosen, span, asked.place(tuple[int]), rows, page)
     progress = chosen.progress if isinstance(chosen, PlayedBars) else UNSET
     answer = BarPage(str(symbol), length.interval, rows, encode_cursor(page.next), progress)
     return json_answer(request, answer, cache, parts.headers)
@@ -143,14 +145,23 @@ def _cache_of_records(symbol: ChartSymbol, span: TimeRange) -> str:
     return REVALIDATED if span.end is not None and span.end <= now_ms() - SETTLED_MS else ""
 
 
-def _cache_of(pool: Pool, chosen: BarRange | PlayedBars, span: TimeRange, rows: list[BarRow], page: Page) -> str:
-    """How a page may be kept: for a while where its range is long over, and has no hole that can be filled."""
+def _cache_of(
+    pool: Pool,
+    chosen: BarRanges | PlayedBars,
+    span: TimeRange,
+    place: Place | None,
+    rows: list[BarRow],
+    page: Page,
+) -> str:
+    """How a page after a place may be kept: for a while where its range is long over, and no bar can come into it."""
     if isinstance(chosen, PlayedBars) or chosen.symbol.exchange.startswith(RECORDED_PREFIX):
         return ""
     if span.end is None or not rows or span.end > min(newest_open(pool, chosen), now_ms() - SETTLED_MS):
         return ""
+    if span.start is None:
+        return REVALIDATED
     length = chosen.length
-    is_whole = len(rows) == length.number(rows[-1].ts) - length.number(rows[0].ts) + 1
-    begins = span.start is not None and (rows[0].ts == length.first_open(span.start) or chosen.start < rows[0].ts)
-    ends = page.next is not None or length.close_of(rows[-1].ts) >= span.end
-    return IMMUTABLE if is_whole and begins and ends else REVALIDATED
+    first = length.first_open(span.start) if place is None else length.close_of(int(place[0]))
+    last = length.open_of(length.first_open(span.end) - 1) if page.next is None else int(page.next[0])
+    is_whole = len(rows) == length.number(last) - length.number(first) + 1
+    return IMMUTABLE if is_whole else REVALIDATED

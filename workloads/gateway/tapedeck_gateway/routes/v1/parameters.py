@@ -33,7 +33,7 @@ Format: TypeAlias = Annotated[
     FormatName | None,
     Query(alias="format", description="The answer's form, before the header Accept; all but JSON have all rows."),
 ]
-_TIME = "Milliseconds UTC, or ISO 8601 (UTC without an offset)."
+_TIME = "Milliseconds UTC, or ISO 8601 (UTC without an offset); eight digits are a date."
 
 
 class TimeRange(NamedTuple):
@@ -48,7 +48,7 @@ def parse_moment(name: str, text: str) -> int | None:
     if not text:
         return None
     try:
-        ms = int(text) if text.isascii() and text.removeprefix("-").isdigit() and len(text) <= 16 else _iso_ms(text)
+        ms = int(text) if _is_ms(text) else _iso_ms(text)
     except (ValueError, OverflowError):
         ms = -1
     if not 0 <= ms <= LATEST:
@@ -56,6 +56,11 @@ def parse_moment(name: str, text: str) -> int | None:
             f"{name}: got {text[:80]!r}, expected milliseconds since 1970 or a time like 2018-04-04T00:00:00Z"
         )
     return ms
+
+
+def _is_ms(text: str) -> bool:
+    """Whether a text is a number of milliseconds. One of four or eight digits is a year, or a date without hyphens."""
+    return text.isascii() and text.removeprefix("-").isdigit() and len(text) <= 16 and len(text) not in (4, 8)
 
 
 def _iso_ms(text: str) -> int:

@@ -21,7 +21,7 @@ from tapedeck_gateway.api_types.resources import (
     ShownResource,
 )
 from tapedeck_gateway.context import Context, GatewayContext
-from tapedeck_gateway.resources.activity import events_of, logs_of, without_messages
+from tapedeck_gateway.resources.activity import EventPlace, events_of, logs_of, without_message
 from tapedeck_gateway.resources.listing import ListPlace, list_page
 from tapedeck_gateway.resources.manifests import parse_manifest, parse_patch
 from tapedeck_gateway.routes.responses import json_response
@@ -138,11 +138,14 @@ def resource_routes(kind: str) -> APIRouter:
         namespace: ReadNamespace,
         name: Name,
         limit: Limit = 1_000,
+        cursor: CursorText = "",
     ) -> Response:
-        """What has happened to a resource, oldest first."""
+        """What has happened to a resource: the newest events, oldest first. `next` has those before them."""
         resource = api.get(plural, namespace, name)
-        found = events_of(api, resource, limit)
-        return json_answer(request, without_messages(found) if visibility.hides_outcome(resource) else found)
+        found, earlier = events_of(api, resource, decode_cursor(cursor, EventPlace), limit)
+        if visibility.hides_outcome(resource):
+            found = [without_message(event) for event in found]
+        return json_answer(request, EventPage(found, encode_cursor(earlier)))
 
     @_reading(router, f"{one}/log", f"log_of_{plural}", ResourceLog)
     def log(

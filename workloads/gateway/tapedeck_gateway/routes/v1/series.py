@@ -17,7 +17,7 @@ from tapedeck_gateway.history import ReplayBarHistory
 from tapedeck_gateway.partial_response import PartialResponse
 from tapedeck_gateway.routes.v1.parameters import ROWS_MAX, TimeRange, now_ms
 from tapedeck_gateway.store import points
-from tapedeck_gateway.store.bar_pages import BarRange, bar_range
+from tapedeck_gateway.store.bar_pages import BarRanges, bar_ranges
 from tapedeck_gateway.store.page import Page, PageLoader, Place
 from tapedeck_gateway.topics.control_records import LATEST
 
@@ -26,19 +26,17 @@ WIDTH_MAX = 1_000_000  # bars of a range that is searched at once
 
 @dataclass(frozen=True)
 class PlayedBars:
-    """Closed bars of a replay with open in [start, end); without ``start`` the last that it has."""
+    """Closed bars of a replay with open in [start, end)."""
 
     history: ReplayBarHistory
     length: BarLength
-    start: int | None
+    start: int
     end: int
     progress: ReplayProgress
 
     def page(self, place: Place | None, limit: int) -> Page:
         """The first ``limit`` bars after a place = (open,)."""
         start = self.start if place is None else self.length.close_of(int(place[0]))
-        if start is None:
-            return self._page(_closed(self.history.last(self.length, self.end, ROWS_MAX)), limit, self.end)
         width = limit
         while start < self.end:
             stop = min(self.end, self.length.shifted(start, min(width, WIDTH_MAX)))
@@ -66,7 +64,7 @@ def bars_of(
     symbol: ChartSymbol,
     length: BarLength,
     span: TimeRange,
-) -> BarRange | PlayedBars:
+) -> BarRanges | PlayedBars:
     """The closed bars of a symbol in a range. Raises InvalidInput, NotFound and Unavailable."""
     if symbol.series:
         raise InvalidInput(f"symbol: got {str(symbol)!r}, expected a market; /api/v1/points has results of transforms")
@@ -77,10 +75,13 @@ def bars_of(
         position, epoch, epoch_start, ended = view.progress()  # before the bars, which are then complete up to it
         end = position or 0 if span.end is None else min(span.end, position or 0)
         progress = ReplayProgress(position, str(epoch), epoch_start, ended)
-        return PlayedBars(ReplayBarHistory(context.pool, symbol, view, parts), length, span.start, end, progress)
+        history = ReplayBarHistory(context.pool, symbol, view, parts)
+        first = history.first_open(length)
+        start = end if first is None else max(first, span.start or 0)
+        return PlayedBars(history, length, start, end, progress)
     closed = length.open_of(min(now_ms(), limits.of_market(symbol.exchange)))
     end = closed if span.end is None else min(span.end, closed)
-    return bar_range(context.pool, symbol, length, span.start, end)
+    return bar_ranges(context.pool, symbol, length, span.start, end)
 
 
 def replay_trades(context: GatewayContext, symbol: ChartSymbol, span: TimeRange) -> PageLoader:

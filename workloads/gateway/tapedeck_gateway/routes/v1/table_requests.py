@@ -24,6 +24,11 @@ class TableRequest:
     def __init__(self, request: Request, format_: FormatName, limit: int, cursor: str) -> None:
         self._request, self._format, self._limit, self._cursor = request, format_, limit, cursor
 
+    @property
+    def is_file(self) -> bool:
+        """Whether all rows are asked for, as a file."""
+        return self._format != "json"
+
     def file(self, name: str, row: type[msgspec.Struct], load: PageLoader) -> Response | None:
         """All rows as a file of this name; None where JSON is asked for."""
         if self._format == "json":
@@ -32,7 +37,11 @@ class TableRequest:
 
     def page(self, place: type[Place], load: PageLoader) -> Page:
         """The page that is asked for; ``place`` is the type of a row's place."""
-        return load(decode_cursor(self._cursor, place), self._limit)
+        return load(self.place(place), self._limit)
+
+    def place(self, of_type: type[Place]) -> Place | None:
+        """The place after which the page begins, of this type; None of the first page."""
+        return decode_cursor(self._cursor, of_type)
 
     def answer(
         self,

@@ -953,7 +953,7 @@ export interface components {
         };
         /**
          * EventPage
-         * @description Events, oldest first.
+         * @description The newest events, oldest first; `next` has those before them.
          */
         EventPage: {
             events: components["schemas"]["ResourceEvent"][];
@@ -3032,7 +3032,9 @@ export interface components {
         };
         /**
          * EquityMessage
-         * @description Points of the equity curve as [seq, ts, value, cash, change %, drawdown %, Sharpe]; a snapshot is thinned.
+         * @description Points of the equity curve as [seq, ts, value, cash, change %, drawdown %, Sharpe].
+         *
+         *         A snapshot is the whole curve, thinned; each later point is sent.
          */
         EquityMessage: {
             /** @description Counts up by one with each message of the session. */
