@@ -38,9 +38,11 @@ def source_spans(wanted: BarLength, series: dict[str, tuple[int, int]], start: i
 
     Those that ``source_length`` chooses, and before and after them what it chooses of the others.
     """
-    base = source_length(wanted, series, start, end) if start < end else None
+    base = source_length(wanted, series, start, end)
     if base is None:
         return []
+    if start >= end:
+        return [SourceSpan(base, start, start)]
     first, close = series[base.interval][0], base.close_of(series[base.interval][1])
     others = {interval: span for interval, span in series.items() if interval != base.interval}
     if close <= start or first >= end:  # it has nothing there, nor have the others
@@ -65,7 +67,7 @@ def source_spans(wanted: BarLength, series: dict[str, tuple[int, int]], start: i
 
 def _has_some(series: dict[str, tuple[int, int]], span: SourceSpan) -> bool:
     first, last = series[span.base.interval]
-    return first < span.end and span.base.close_of(last) > span.start
+    return span.start < span.end and first < span.end and span.base.close_of(last) > span.start
 
 
 def source_length(wanted: BarLength, series: dict[str, tuple[int, int]], start: int, end: int) -> BarLength | None:
