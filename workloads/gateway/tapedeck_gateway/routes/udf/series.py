@@ -16,7 +16,8 @@ from tapedeck_gateway.context import GatewayContext
 from tapedeck_gateway.future import FutureLimits
 from tapedeck_gateway.history import BarHistory, ReplayBarHistory, ReplayPointHistory, StoredBarHistory
 from tapedeck_gateway.partial_response import PartialResponse
-from tapedeck_gateway.store import bars, points, ticks
+from tapedeck_gateway.store import bars, points
+from tapedeck_gateway.store.ticks import tick_history
 
 LIVE_MS = 3_600_000  # a market whose newest bar is older, and older than three of its bars, is not live
 
@@ -97,9 +98,8 @@ def _of_market(context: GatewayContext, symbol: ChartSymbol, now: int) -> ChartS
     def source(length: BarLength) -> BarHistory | None:
         if (base := base_for(market.intervals, length)) is not None:
             return StoredBarHistory(pool, symbol, now, base, _live_bars(context, symbol, now, base))
-        if market.has_trades:
-            return ticks.TradeHistory(pool, symbol, now)
-        return ticks.TickerHistory(pool, symbol, now) if market.has_tickers else None
+        of_ticks = tick_history(pool, symbol, market)
+        return None if of_ticks is None else of_ticks(now)
 
     return ChartSeries(symbol, now, source)
 
