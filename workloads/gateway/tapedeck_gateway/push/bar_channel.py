@@ -14,7 +14,7 @@ from tapedeck_gateway.push.protocol.messages import BarItem, BarsMessage, Revise
 from tapedeck_gateway.push.protocol.requests import SNAPSHOT_MAX
 
 
-class BarSource(Protocol):
+class PushedBars(Protocol):
     """Where the bars of a series come from, up to what may be shown of it."""
 
     length: BarLength
@@ -60,7 +60,7 @@ class BarSource(Protocol):
 class BarChannel(Channel):
     """Publishes new bars and new states of the last one, revisions of closed ones, and resets."""
 
-    def __init__(self, name: str, source: BarSource) -> None:
+    def __init__(self, name: str, source: PushedBars) -> None:
         super().__init__(name)
         self.changed_by = source.changed_by
         self._source = source

@@ -11,7 +11,7 @@ from tapedeck_gateway.charts.resolutions import base_for, is_shown_with
 from tapedeck_gateway.charts.symbol_index import MarketSymbol
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.future import FutureLimits
-from tapedeck_gateway.push.bar_channel import BarSource
+from tapedeck_gateway.push.bar_channel import PushedBars
 from tapedeck_gateway.push.bar_sources import open_market_bars, open_replay_bars
 from tapedeck_gateway.push.derived_bars import ReplayPointBars, StoredRowBars
 from tapedeck_gateway.store import points
@@ -32,7 +32,7 @@ class BarOpening:
     reader: TopicReader
     market: Callable[[str, str], MarketSymbol | None]
 
-    def open(self, symbol: ChartSymbol, length: BarLength, limits: FutureLimits) -> BarSource:
+    def open(self, symbol: ChartSymbol, length: BarLength, limits: FutureLimits) -> PushedBars:
         """The bars of a series. Raises InvalidInput, NotFound, Unavailable."""
         if symbol.series:
             return (self._replay_results if symbol.replay else self._stored_results)(symbol, length, limits)
@@ -40,12 +40,12 @@ class BarOpening:
             return open_replay_bars(self.pool, self.reader, symbol, length)
         return self._market_bars(symbol, length, limits)
 
-    def _replay_results(self, symbol: ChartSymbol, length: BarLength, _limits: FutureLimits) -> BarSource:
+    def _replay_results(self, symbol: ChartSymbol, length: BarLength, _limits: FutureLimits) -> PushedBars:
         view, results = self.reader.caught_up_view(symbol), self.reader.caught_up_points(symbol)
         interval = _shown_interval(symbol, points.finest(results.intervals_of(symbol)), length)
         return ReplayPointBars(view, results, symbol, interval, length)
 
-    def _stored_results(self, symbol: ChartSymbol, length: BarLength, limits: FutureLimits) -> BarSource:
+    def _stored_results(self, symbol: ChartSymbol, length: BarLength, limits: FutureLimits) -> PushedBars:
         interval = _shown_interval(symbol, points.interval_of(self.pool, symbol), length)
 
         def history(now: int) -> GroupedHistory:
@@ -53,7 +53,7 @@ class BarOpening:
 
         return StoredRowBars(history, symbol, length, limits, REREAD_RESULTS if interval else _reread_ticks(length))
 
-    def _market_bars(self, symbol: ChartSymbol, length: BarLength, limits: FutureLimits) -> BarSource:
+    def _market_bars(self, symbol: ChartSymbol, length: BarLength, limits: FutureLimits) -> PushedBars:
         market = self.market(symbol.exchange, symbol.symbol)
         if market is None or not market.has_prices:
             raise NotFound(f"symbol: got {str(symbol)!r}, expected one with stored bars, trades or tickers")

@@ -1,4 +1,4 @@
-// What the datafeed does where the gateway refuses, cannot answer, or is away.
+// What the datafeed does where the gateway refuses, cannot answer, or does not answer.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Datafeed } from "../../../../client/js/src/datafeed";
 import { POLL_MS } from "../../../../client/js/src/history";
@@ -76,7 +76,7 @@ describe("a refused subscription", () => {
     expect(gateway.of("/history")).toHaveLength(2);
   });
 
-  it("is asked for less often while the gateway is away, and no more once it is accepted", async () => {
+  it("is asked for less often while the gateway does not answer, and no more once it is accepted", async () => {
     const times = follow(datafeed(), BTC, "chart");
     const socket = welcome();
     socket.receive({ type: "error", seq: 2, id: "s1", reason: "NotFound", detail: "no such symbol" });

@@ -2,7 +2,7 @@
 import { vi } from "vitest";
 import { FakeWebSocket } from "./fake_socket";
 
-/** The answer to a path with parameters; an Error where the gateway is away. */
+/** The answer to a path with parameters; an Error where there is none. */
 export type Answering = (path: string, query: URLSearchParams) => unknown;
 
 export class FakeGateway {

@@ -1624,12 +1624,12 @@ export interface components {
                              */
                             price: number;
                             /**
-                             * @description Growth rate of the expected price per year of 365 days: 0.1 is about 10 percent.
+                             * @description Growth rate of the expected price per year of 365 days: 0.1 is about 10 %.
                              * @default 0
                              */
                             drift: number;
                             /**
-                             * @description Standard deviation of log returns per year of 365 days: 0.6 is about 60 percent.
+                             * @description Standard deviation of log returns per year of 365 days: 0.6 is about 60 %.
                              * @default 0.6
                              */
                             volatility: number;
@@ -2421,6 +2421,9 @@ export interface components {
         /**
          * SubscribeBars
          * @description Bars of a series: those of an exchange as they are built and corrected, those of a replay as it plays.
+         *
+         *         Results of a transform are bars, too: their symbol ends with @ and its name. Where a series has no bars of its own,
+         *         they are made of its stored trades or tickers, about once a second.
          */
         SubscribeBars: {
             /** @enum {unknown} */
