@@ -12,6 +12,7 @@ from websockets.sync.client import connect
 
 from pods.channel_client import ChannelClient, OpenSocket
 from pods.gateway import Gateway, running_gateway
+from pods.market import Market
 from pods.recorder import recorders
 from pods.recorder_stage import RecorderStage
 from pods.services import EachStore, Services, as_role
@@ -52,3 +53,8 @@ def stage(services: Services, each_store: EachStore, tmp_path: Path) -> Iterator
 def exchange() -> str:
     """An exchange of this test alone: all tests share the topics."""
     return f"x{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def market(connections: Connections) -> Market:
+    return Market(connections)

@@ -30,31 +30,13 @@ from pods.gateway import (
     running_gateway,
     walk,
 )
+from pods.market import Market
 from pods.services import as_role
-from tapedeck_common.kafka import producer
-from tapedeck_common.market import Bar, Point, Ticker, Trade, event_time, series_key
+from tapedeck_common.market import Point, Ticker, Trade, event_time
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import MARKET_BARS, MARKET_POINTS, MARKET_TICKERS, MARKET_TRADES
-from tapedeck_common.wire import ClockState, encode, market_headers
+from tapedeck_common.wire import ClockState
 from waits import eventually
-
-
-class Market:
-    """Publishes records of one market as a Feed does."""
-
-    def __init__(self, connections: Connections) -> None:
-        self._producer = producer(connections, "tests")
-
-    def send(self, topic: str, *records: Bar | Trade | Ticker | Point) -> None:
-        for record in records:
-            key = series_key(record.exchange, record.symbol).encode()
-            self._producer.produce(topic, encode(record), key=key, headers=market_headers("live"))
-        assert self._producer.flush(10) == 0
-
-
-@pytest.fixture
-def market(connections: Connections) -> Market:
-    return Market(connections)
 
 
 def closes(client: ChannelClient, id: str) -> list[tuple[int, float]]:

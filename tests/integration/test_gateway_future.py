@@ -296,6 +296,11 @@ def test_no_channel_gives_out_a_replays_future(gateway: Gateway, deck: Deck) -> 
             {"symbol": symbol, "interval": interval}
             for symbol in (deck.recorded, replay.ticker, f"replay/default/{replay.name}:BTC/USD")
             for interval in ("1m", "5m", "1h")
+        ]
+        + [
+            {"symbol": deck.recorded, "interval": "5s"},  # of its trades
+            {"symbol": f"{deck.recorded}@mine", "interval": "1m"},
+            {"symbol": f"{replay.ticker}@mine", "interval": "1m"},
         ],
         SubscribeTrades: [{"symbol": deck.recorded}],
         SubscribeTickers: [{"symbol": deck.recorded}],
@@ -340,8 +345,9 @@ def test_no_channel_gives_out_a_replays_future(gateway: Gateway, deck: Deck) -> 
         assert later_times(pushed, position) == []
         assert [point[0] for m in client.of("equity") for point in m["points"]] == [*range(BACK + 1, ON + 1)]
         assert client.of("run")[-1]["trades"] == len(range(1, ON + 1, 10))
-        for each in ("bars-0", "bars-3", "bars-6"):
+        for each in ("bars-0", "bars-3", "bars-6", "bars-10", "bars-11"):
             assert max(late.bars(each)) == position - MINUTE
+        assert max(late.bars("bars-9")) == position
         assert late.items("trades-0", "trades")[-1]["ts"] == position
         assert late.items("tickers-0", "tickers")[-1]["ts"] == position
         assert {late.items(f"points-{n}", "points")[-1]["ts"] for n in (0, 1)} == {position - MINUTE}

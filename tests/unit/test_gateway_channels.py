@@ -25,7 +25,7 @@ from tapedeck_gateway.push.protocol.messages import BarItem, BarsMessage, Pong, 
 from tapedeck_gateway.push.protocol.requests import SubscribeBars, SubscribeReplay, decode_request
 from tapedeck_gateway.push.record_channels import MarketTradeChannel
 from tapedeck_gateway.push.shared_message import SharedMessage
-from tapedeck_gateway.topics.live_bars import LiveBars
+from tapedeck_gateway.topics.live_bars import LiveMarket
 from tapedeck_gateway.topics.live_records import LiveRecords, RecordSeries
 from tapedeck_gateway.topics.points_view import PointsView
 from tapedeck_gateway.topics.record_ring import RecordRing
@@ -48,12 +48,13 @@ def test_late_bars_are_told_once_and_their_loss_is_noticed() -> None:
 
 
 def test_live_bars_note_what_changes_behind_the_newest_bar() -> None:
-    live, minute = LiveBars(), BAR_LENGTHS["1m"]
-    live.watch("x", "A/B", minute, [Candle(n * MINUTE, 1.0, 1.0, 1.0, 1.0, 1.0) for n in range(5)])
+    market = LiveMarket()
+    live = market.of(BAR_LENGTHS["1m"])
+    live.watch("x", "A/B", [Candle(n * MINUTE, 1.0, 1.0, 1.0, 1.0, 1.0) for n in range(5)])
 
     def apply(n: int, close: float, *, closed: bool = True) -> None:
         bar = Bar("x", "A/B", "1m", n * MINUTE, 1.0, 2.0, 1.0, close, 1.0, closed=closed)
-        live.apply(b"x:A/B", LIVE, encode(bar))
+        market.apply(b"x:A/B", LIVE, encode(bar))
 
     apply(5, 1.0)  # new
     apply(5, 1.5)  # the last one again

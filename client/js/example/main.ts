@@ -7,7 +7,7 @@ const LIBRARY = "charting_library/";
 const DEFAULT_RESOLUTION = "1";
 
 interface ChartingLibrary {
-  widget: new (options: Record<string, unknown>) => unknown;
+  widget: new (options: Record<string, unknown>) => { activeChart(): { resetData(): void } };
 }
 
 declare global {
@@ -21,9 +21,15 @@ const form = element("choice", HTMLFormElement);
 const status = element("status", HTMLElement);
 const gateway = chosen.get("gateway");
 const token = chosen.get("token");
-const datafeed = new Datafeed({ ...(gateway === null ? {} : { url: gateway }), ...(token === null ? {} : { token }) });
+let readAgain = (): void => undefined;
+const datafeed = new Datafeed({
+  ...(gateway === null ? {} : { url: gateway }),
+  ...(token === null ? {} : { token }),
+  onReset: () => readAgain(),
+});
 
-void show();
+status.textContent = "Waiting for the gateway";
+datafeed.onReady(() => void show());
 
 async function show(): Promise<void> {
   const symbol = chosen.get("symbol") ?? (await firstSymbol());
@@ -40,7 +46,8 @@ async function show(): Promise<void> {
 function drawLibrary(library: ChartingLibrary, symbol: string, interval: string): void {
   form.hidden = true; // the library has its own
   const place = { container: "chart", library_path: LIBRARY, autosize: true };
-  new library.widget({ ...place, symbol, interval, datafeed, locale: "en" });
+  const widget = new library.widget({ ...place, symbol, interval, datafeed, locale: "en" });
+  readAgain = () => widget.activeChart().resetData();
 }
 
 async function drawLight(symbol: string, resolution: string): Promise<void> {

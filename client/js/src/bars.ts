@@ -47,6 +47,14 @@ export class BarListener {
     this.pass(held);
   }
 
+  /** The gateway's present bars: those since the chart's last one, if it is among them. */
+  restore(bars: Bar[]): void {
+    if (this.newest !== null && this.newest !== NO_BAR && this.hasChanged(bars, this.newest)) this.reset();
+    this.begun = true;
+    if (this.newest === null) this.held = [];
+    this.pass(bars);
+  }
+
   private reset(): void {
     this.newest = this.last = null;
     this.held = [];
@@ -56,14 +64,6 @@ export class BarListener {
   private revise(bars: Bar[]): void {
     const newest = this.newest;
     if (newest !== null && bars.some((bar) => bar.time < newest)) this.reset();
-    this.pass(bars);
-  }
-
-  /** The gateway's present bars: those since the chart's last one, if it is among them. */
-  private restore(bars: Bar[]): void {
-    if (this.newest !== null && this.newest !== NO_BAR && this.hasChanged(bars, this.newest)) this.reset();
-    this.begun = true;
-    if (this.newest === null) this.held = [];
     this.pass(bars);
   }
 

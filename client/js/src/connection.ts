@@ -15,6 +15,10 @@ export class DatafeedError extends Error {
   override name = "DatafeedError";
 }
 
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 export class Connection {
   private readonly url: string;
   private readonly token: string;

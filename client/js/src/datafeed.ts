@@ -1,5 +1,6 @@
 // The datafeed: history, symbols, marks and quotes by UDF, updates by the WebSocket.
-import { Connection, type ConnectionOptions } from "./connection";
+import { Connection, type ConnectionOptions, reasonOf } from "./connection";
+import { barsOf, HistoryPoll, readHistory } from "./history";
 import type {
   Bar,
   Configuration,
@@ -9,44 +10,53 @@ import type {
   OnError,
   Period,
   Quote,
-  QuoteValues,
   SearchResult,
   SymbolInfo,
 } from "./library";
+import { askQuotes, QuoteListener } from "./quotes";
 import { intervalOf } from "./resolutions";
 import { Series } from "./series";
-import { type Message, Socket } from "./socket";
+import { BACKOFF_MS, Socket } from "./socket";
 
 const SEARCH_LIMIT = 50;
 /** Bars of a snapshot: after a reconnect they fill what the chart missed. */
 const SNAPSHOT_BARS = 500;
 
-interface History {
-  s: string;
-  t?: number[];
-  o?: number[];
-  h?: number[];
-  l?: number[];
-  c?: number[];
-  v?: number[];
-  nextTime?: number;
+/** Bars of one poll, where the gateway does not push them. */
+const POLLED_BARS = 100;
+/** The last second that the gateway takes as a time: the end of the year 9999. */
+const MAX_SECONDS = 253_402_300_799;
+
+export interface DatafeedOptions extends ConnectionOptions {
+  /** What goes wrong and the library's interface has no callback for; by default it is written to the console. */
+  onError?: OnError;
+  /** Called after the library was told of a reset: for ``resetData()`` of a chart that does not read by itself. */
+  onReset?: () => void;
 }
 
 /** A datafeed for TradingView's charting library, and for what takes the same. */
 export class Datafeed implements LibraryDatafeed {
   private readonly connection: Connection;
+  /** Of bars alone: quotes have one of their own. */
   private readonly socket: Socket;
+  private readonly tickers: Socket;
+  private readonly onError: OnError;
+  private readonly onReset: () => void;
+  private closes = 0;
   private readonly series = new Map<string, Series>();
-  /** What ends each subscription, by the library's name of it. */
+  /** What ends each subscription, by its kind and the library's name of it. */
   private readonly listeners = new Map<string, () => void>();
 
-  constructor(options: ConnectionOptions = {}) {
+  constructor(options: DatafeedOptions = {}) {
     this.connection = new Connection(options);
     this.socket = new Socket(this.connection);
+    this.tickers = new Socket(this.connection);
+    this.onError = options.onError ?? report;
+    this.onReset = options.onReset ?? (() => undefined);
   }
 
   onReady(callback: (configuration: Configuration) => void): void {
-    void this.answer(this.connection.get("/config"), (found) => callback(found as Configuration), report);
+    void this.askUntilAnswered("/config", (found) => callback(found as Configuration));
   }
 
   searchSymbols(text: string, exchange: string, type: string, onResult: (found: SearchResult[]) => void): void {
@@ -66,18 +76,21 @@ export class Datafeed implements LibraryDatafeed {
     onError: OnError,
   ): void {
     const { from, to, countBack, firstDataRequest } = period;
-    const read = this.seriesOf(symbol, resolution).reading(firstDataRequest === true);
-    const found = this.connection.get("/history", { symbol: symbol.ticker, resolution, from, to, countback: countBack });
+    const series = this.seriesOf(symbol, resolution);
+    const read = series.reading(firstDataRequest === true);
+    const request = { symbol: symbol.ticker, resolution, from, to, countback: countBack };
     void this.answer(
-      found,
-      (body) => {
-        const history = body as History;
+      readHistory(this.connection, request),
+      (history) => {
         const bars = barsOf(history);
         read(bars);
         if (history.s === "no_data") onResult([], { noData: true, nextTime: history.nextTime ?? null });
         else onResult(bars, { noData: false });
       },
-      onError,
+      (reason) => {
+        series.failed();
+        onError(reason);
+      },
     );
   }
 
@@ -88,22 +101,35 @@ export class Datafeed implements LibraryDatafeed {
     listener: string,
     onResetCacheNeeded: () => void,
   ): void {
-    this.unsubscribe(listener);
+    this.unsubscribeBars(listener);
     const series = this.seriesOf(symbol, resolution);
-    const interval = intervalOf(resolution);
-    const bars = series.listen(onTick, onResetCacheNeeded);
+    const { ticker } = symbol;
+    const bars = series.listen(onTick, () => {
+      onResetCacheNeeded();
+      this.onReset();
+    });
+    const newest = { symbol: ticker, resolution, to: MAX_SECONDS, countback: POLLED_BARS };
+    const poll = new HistoryPoll(this.connection, newest, (found) => bars.restore(found));
     const id = this.socket.subscribe(
-      { channel: "bars", symbol: symbol.ticker, interval, snapshot: SNAPSHOT_BARS },
-      (message) => bars.receive(message),
+      { channel: "bars", symbol: ticker, interval: intervalOf(resolution), snapshot: SNAPSHOT_BARS },
+      (message) => {
+        poll.stop();
+        bars.receive(message);
+      },
+      (_request, message) => {
+        this.onError(`${ticker}: ${String(message["detail"])}; its bars are asked for instead`);
+        poll.start();
+      },
     );
-    this.listeners.set(listener, () => {
+    this.listeners.set(`bars ${listener}`, () => {
+      poll.stop();
       series.forget(bars);
       this.socket.unsubscribe(id);
     });
   }
 
   unsubscribeBars(listener: string): void {
-    this.unsubscribe(listener);
+    this.unsubscribe(`bars ${listener}`);
   }
 
   getMarks(symbol: SymbolInfo, from: number, to: number, onResult: (marks: Mark[]) => void, resolution: string): void {
@@ -123,34 +149,30 @@ export class Datafeed implements LibraryDatafeed {
   }
 
   getQuotes(symbols: string[], onResult: (quotes: Quote[]) => void, onError: OnError): void {
-    const quotes = this.connection.get("/quotes", { symbols: symbols.join(",") });
-    void this.answer(quotes, (body) => onResult((body as { d: Quote[] }).d), onError);
+    void this.answer(askQuotes(this.connection, symbols), onResult, onError);
   }
 
   subscribeQuotes(symbols: string[], fast: string[], onRealtime: (quotes: Quote[]) => void, listener: string): void {
-    this.unsubscribe(listener);
-    const ids = [...new Set([...symbols, ...fast])].map((symbol) =>
-      this.socket.subscribe({ channel: "tickers", symbol }, (message) => {
-        const values = quoteOf(message);
-        if (values !== null) onRealtime([{ s: "ok", n: symbol, v: values }]);
-      }),
-    );
-    this.listeners.set(listener, () => ids.forEach((id) => this.socket.unsubscribe(id)));
+    this.unsubscribeQuotes(listener);
+    const added = new QuoteListener(this.connection, this.tickers, symbols, fast, onRealtime, this.onError);
+    this.listeners.set(`quotes ${listener}`, () => added.close());
   }
 
   unsubscribeQuotes(listener: string): void {
-    this.unsubscribe(listener);
+    this.unsubscribe(`quotes ${listener}`);
   }
 
   getServerTime(callback: (seconds: number) => void): void {
-    void this.answer(this.connection.get("/time"), (seconds) => callback(Number(seconds)), report);
+    void this.askUntilAnswered("/time", (seconds) => callback(Number(seconds)));
   }
 
   /** End all subscriptions and the connection. */
   close(): void {
+    this.closes += 1;
     for (const listener of [...this.listeners.keys()]) this.unsubscribe(listener);
     this.series.clear();
     this.socket.close();
+    this.tickers.close();
   }
 
   private unsubscribe(listener: string): void {
@@ -167,29 +189,34 @@ export class Datafeed implements LibraryDatafeed {
     return added;
   }
 
+  /** For what a chart cannot begin without: it is asked for again, with longer delays, until ``close``. */
+  private async askUntilAnswered(path: string, onResult: (body: unknown) => void): Promise<void> {
+    const { closes } = this;
+    let problem = "";
+    for (let failures = 0; closes === this.closes; failures += 1) {
+      const answer = await this.connection.get(path).then((body) => ({ body }), reasonOf);
+      if (typeof answer !== "string") {
+        onResult(answer.body);
+        return;
+      }
+      if (answer !== problem) this.onError(answer);
+      problem = answer;
+      const delay = BACKOFF_MS[Math.min(failures, BACKOFF_MS.length - 1)];
+      await new Promise((resolve) => setTimeout(resolve, delay));
+    }
+  }
+
   /** A library expects its callback after the call has returned, and exactly one. */
-  private async answer(request: Promise<unknown>, onResult: (body: unknown) => void, onError: OnError): Promise<void> {
-    let body: unknown;
+  private async answer<T>(request: Promise<T>, onResult: (body: T) => void, onError: OnError): Promise<void> {
+    let body: T;
     try {
       body = await request;
     } catch (error) {
-      onError(error instanceof Error ? error.message : String(error));
+      onError(reasonOf(error));
       return;
     }
     onResult(body);
   }
-}
-
-function barsOf(history: History): Bar[] {
-  const { t = [], o = [], h = [], l = [], c = [], v = [] } = history;
-  return t.map((seconds, n) => ({
-    time: seconds * 1_000,
-    open: o[n] ?? NaN,
-    high: h[n] ?? NaN,
-    low: l[n] ?? NaN,
-    close: c[n] ?? NaN,
-    volume: v[n] ?? 0,
-  }));
 }
 
 /** Marks as objects: UDF also knows one array a field. */
@@ -198,16 +225,6 @@ export function rowsOf(body: unknown): Mark[] {
   const columns = Object.entries(body as Record<string, unknown[]>);
   const ids = columns.find(([name]) => name === "id")?.[1] ?? [];
   return ids.map((_, n) => Object.fromEntries(columns.map(([name, values]) => [name, values[n]])) as Mark);
-}
-
-/** The quote of the newest ticker in a message; null if it has none. */
-export function quoteOf(message: Message): QuoteValues | null {
-  const tickers = (message["tickers"] as Record<string, number | null>[] | undefined) ?? [];
-  const newest = tickers.at(-1);
-  if (newest === undefined) return null;
-  const names = { lp: "price", bid: "bid", ask: "ask", volume: "volume24h", high_price: "high24h", low_price: "low24h" };
-  const known = Object.entries(names).map(([name, field]) => [name, newest[field]] as const);
-  return Object.fromEntries(known.filter(([, value]) => value !== null && value !== undefined));
 }
 
 function report(reason: string): void {

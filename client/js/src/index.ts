@@ -1,3 +1,3 @@
 export { DatafeedError, type ConnectionOptions } from "./connection";
-export { Datafeed } from "./datafeed";
+export { Datafeed, type DatafeedOptions } from "./datafeed";
 export type * from "./library";

@@ -54,9 +54,13 @@ export interface QuoteValues {
   lp?: number;
   ask?: number;
   bid?: number;
+  ch?: number;
+  chp?: number;
   volume?: number;
+  open_price?: number;
   high_price?: number;
   low_price?: number;
+  prev_close_price?: number;
   [name: string]: unknown;
 }
 

@@ -5,8 +5,12 @@ export const BACKOFF_MS = [250, 500, 1_000, 2_000, 4_000, 8_000, 15_000] as cons
 /** Until the gateway says how often it sends something at least. */
 const SILENCE_MS = 40_000;
 
-/** Between two requests for a subscription that a service which does not answer needs. */
+/** Between two requests for a subscription that is refused for now. */
 export const RETRY_MS = 5_000;
+/** Why the gateway refuses for now: a service does not answer, or no slot became free in time. */
+const TEMPORARY: readonly unknown[] = ["Unavailable", "TooManyRequests"];
+/** Subscriptions of a socket, until the gateway says its limit. */
+const SUBSCRIPTIONS = 32;
 
 /** A subscription as docs/guides/websocket.md describes it: the channel, and what names its series, run or replay. */
 export interface Request {
@@ -27,8 +31,8 @@ export interface SocketOptions {
   onState?: (state: SocketState) => void;
   /** Messages that belong to no subscription, such as ``services``. */
   onMessage?: (message: Message) => void;
-  /** A subscription that the gateway refuses for good. */
-  onRefused?: (request: Request, message: Message) => void;
+  /** A subscription that the gateway refuses for good, unless it says itself who is told. */
+  onRefused?: OnRefused;
 }
 
 /** A message of the gateway, see docs/guides/websocket.md. */
@@ -40,16 +44,22 @@ export interface Message {
 }
 
 export type Handler = (message: Message) => void;
+export type OnRefused = (request: Request, message: Message) => void;
 
 interface Subscription {
   request: Request;
   handler: Handler;
+  onRefused: OnRefused;
+  retry?: ReturnType<typeof setTimeout>;
 }
 
 export class Socket {
   private readonly subscriptions = new Map<string, Subscription>();
   private socket: WebSocket | null = null;
   private session = "";
+  /** From a resume until its answer, which says what must be subscribed to. */
+  private isResuming = false;
+  private limit = SUBSCRIPTIONS;
   private seq = 0;
   private count = 0;
   private failures = 0;
@@ -64,23 +74,31 @@ export class Socket {
     if (options.keepOpen === true) this.open();
   }
 
+  /** How many more subscriptions the gateway takes. */
+  get room(): number {
+    return this.limit - this.subscriptions.size;
+  }
+
   /** Returns the id of the subscription. The socket opens with the first one. */
-  subscribe(request: Request, handler: Handler): string {
+  subscribe(request: Request, handler: Handler, onRefused = this.options.onRefused ?? logRefused): string {
     const id = `s${(this.count += 1)}`;
-    this.subscriptions.set(id, { request, handler });
+    const added = { request, handler, onRefused };
+    this.subscriptions.set(id, added);
     if (this.socket === null && this.retry === undefined) this.open();
-    else this.send({ type: "subscribe", id, ...request });
+    else if (!this.isResuming) this.ask(id, added);
     return id;
   }
 
   /** The socket closes with the last subscription. */
   unsubscribe(id: string): void {
+    clearTimeout(this.subscriptions.get(id)?.retry);
     if (!this.subscriptions.delete(id)) return;
     if (this.subscriptions.size === 0 && this.options.keepOpen !== true) this.close();
-    else this.send({ type: "unsubscribe", id });
+    else if (!this.isResuming) this.send({ type: "unsubscribe", id });
   }
 
   close(): void {
+    for (const each of this.subscriptions.values()) clearTimeout(each.retry);
     this.subscriptions.clear();
     this.stopTimers();
     const socket = this.socket;
@@ -95,8 +113,9 @@ export class Socket {
     const socket = this.connection.openSocket();
     this.socket = socket;
     socket.onopen = () => {
-      if (this.session !== "") this.send({ type: "resume", session: this.session, seq: this.seq });
-      else this.subscribeAll();
+      this.isResuming = this.session !== "";
+      if (this.isResuming) this.send({ type: "resume", session: this.session, seq: this.seq });
+      else for (const [id, each] of this.subscriptions) this.ask(id, each);
     };
     socket.onmessage = (event: MessageEvent<unknown>) => {
       if (this.socket !== socket || typeof event.data !== "string") return;
@@ -109,8 +128,9 @@ export class Socket {
     this.hear(socket);
   }
 
-  private subscribeAll(): void {
-    for (const [id, each] of this.subscriptions) this.send({ type: "subscribe", id, ...each.request });
+  private ask(id: string, { request, retry }: Subscription): void {
+    clearTimeout(retry); // a request that waited for its time would be a second one
+    this.send({ type: "subscribe", id, ...request });
   }
 
   private receive(message: Message): void {
@@ -129,8 +149,9 @@ export class Socket {
   private welcome(message: Message): void {
     this.failures = 0;
     this.options.onState?.("live");
-    const limits = message["limits"] as { ping_seconds?: number } | undefined;
+    const limits = message["limits"] as { ping_seconds?: number; subscriptions?: number } | undefined;
     if (limits?.ping_seconds !== undefined) this.silenceMs = limits.ping_seconds * 2_500;
+    this.limit = limits?.subscriptions ?? this.limit;
     // A resume, which was sent before this arrives, continues the old session and its numbers.
     if (this.session !== "") return;
     this.session = String(message["session"]);
@@ -140,26 +161,18 @@ export class Socket {
   /** What the gateway still had of the session is repeated by it; the rest is subscribed to again. */
   private resumed(message: Message): void {
     this.session = String(message["session"]);
+    this.isResuming = false;
     const kept = new Set(message["subscriptions"] as string[]);
-    for (const [id, each] of this.subscriptions) {
-      if (!kept.has(id)) this.send({ type: "subscribe", id, ...each.request });
-    }
+    for (const [id, each] of this.subscriptions) if (!kept.has(id)) this.ask(id, each);
     for (const id of kept) if (!this.subscriptions.has(id)) this.send({ type: "unsubscribe", id });
   }
 
-  /** A service that does not answer may do so later; another refusal is final. */
   private refused(message: Message): void {
     const id = message.id ?? "";
     const refused = this.subscriptions.get(id);
     if (refused === undefined) return;
-    if (message["reason"] !== "Unavailable") {
-      const onRefused = this.options.onRefused ?? logRefused;
-      onRefused(refused.request, message);
-      return;
-    }
-    setTimeout(() => {
-      if (this.subscriptions.get(id) === refused) this.send({ type: "subscribe", id, ...refused.request });
-    }, RETRY_MS);
+    if (TEMPORARY.includes(message["reason"])) refused.retry = setTimeout(() => this.ask(id, refused), RETRY_MS);
+    else refused.onRefused(refused.request, message);
   }
 
   private hear(socket: WebSocket): void {

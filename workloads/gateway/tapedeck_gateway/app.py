@@ -79,7 +79,7 @@ def make_app(
         reader = TopicReader(connections, options.idle_seconds, on_change)
         replays = ReplayList(connections)
         symbols = SymbolDirectory(pool, replays)
-        channels = ChannelTable(ChannelSources(pool, reader, replays, symbols.resolve))
+        channels = ChannelTable(ChannelSources(pool, reader, replays, symbols))
         sessions = SessionTable(channels, options.limits)
         services = ServiceMonitor(connections, pool)
         services.start()

@@ -3,22 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 import msgspec
 
+from tapedeck_crds.intervals import BarLength
 from tapedeck_gateway.charts.bar_columns import Candle
-from tapedeck_gateway.push.bar_sources import MarketBars, ReplayBars
-from tapedeck_gateway.push.channel import Channel
+from tapedeck_gateway.push.channel import Channel, JumpReason
 from tapedeck_gateway.push.protocol.messages import BarItem, BarsMessage, ReviseMessage
 from tapedeck_gateway.push.protocol.requests import SNAPSHOT_MAX
+
+
+class PushedBars(Protocol):
+    """Where the bars of a series come from, up to what may be shown of it."""
+
+    length: BarLength
+
+    @property
+    def changed_by(self) -> frozenset[str]:
+        """The changes of the topic reader that concern it; none where it is polled."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether all that was published before the subscription has been read."""
+
+    @property
+    def jumped_by(self) -> JumpReason:
+        """What the generation counted last."""
+
+    def bars_since(self, since: int | None) -> tuple[int, list[Candle]]:
+        """The generation, and the bars that open at ``since`` or later; for None the newest."""
+
+    def recent(self, count: int) -> list[Candle]:
+        """The last ``count`` bars."""
+
+    def late_after(self, number: int) -> tuple[int, list[int] | None]:
+        """The number of the latest change behind the newest bar, and where those after ``number`` are.
+
+        None where some of them are no longer known.
+        """
+
+    @property
+    def must_refresh(self) -> bool:
+        """Whether there may be something that no topic tells of."""
+
+    def refresh(self) -> bool:
+        """Look for it; returns whether bars may have changed. Raises Unavailable."""
+
+    def keep_open(self) -> None:
+        """Keep what the bars are read from until ``close``."""
+
+    def close(self) -> None:
+        """Release what was opened."""
 
 
 class BarChannel(Channel):
     """Publishes new bars and new states of the last one, revisions of closed ones, and resets."""
 
-    def __init__(self, name: str, source: ReplayBars | MarketBars) -> None:
+    def __init__(self, name: str, source: PushedBars) -> None:
         super().__init__(name)
-        self.changed_by = frozenset({source.symbol.replay})  # empty for the live market, as topic_reader.LIVE
+        self.changed_by = source.changed_by
         self._source = source
         source.keep_open()
         self._generation, newest = source.bars_since(None)

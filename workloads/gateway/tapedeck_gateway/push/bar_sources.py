@@ -13,11 +13,11 @@ from tapedeck_gateway.charts.resolutions import is_shown_with
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.future import FutureLimits
 from tapedeck_gateway.push.channel import JumpReason
-from tapedeck_gateway.store.bars import base_of, last_bars, part_of_bar
+from tapedeck_gateway.store.bars import last_bars, part_of_bar
 from tapedeck_gateway.store.pool import Pool
 from tapedeck_gateway.topics.live_bars import LiveBars
 from tapedeck_gateway.topics.replay_view import ReplayView, StoredPart
-from tapedeck_gateway.topics.topic_reader import TopicReader
+from tapedeck_gateway.topics.topic_reader import LIVE, TopicReader
 
 MIN_BARS = 1_500  # stored bars that a live chart begins with
 
@@ -35,6 +35,11 @@ class ReplayBars:
     symbol: ChartSymbol
     length: BarLength
     stored: StoredPart | None = None
+
+    @property
+    def changed_by(self) -> frozenset[str]:
+        """Changes of the replay's topic."""
+        return frozenset({self.view.uid})
 
     @property
     def ready(self) -> bool:
@@ -92,6 +97,7 @@ class MarketBars:
     limits: FutureLimits
     until: int
     generation: int = 0
+    changed_by = frozenset({LIVE})
     ready = True
     jumped_by: JumpReason = "seek"
 
@@ -157,16 +163,14 @@ def open_replay_bars(pool: Pool, reader: TopicReader, symbol: ChartSymbol, lengt
 
 
 def open_market_bars(
-    pool: Pool, reader: TopicReader, symbol: ChartSymbol, length: BarLength, limits: FutureLimits
+    pool: Pool, reader: TopicReader, symbol: ChartSymbol, base: BarLength, length: BarLength, limits: FutureLimits
 ) -> MarketBars:
-    """The bars of the live market, watched from now on. Raises InvalidInput, NotFound, Unavailable."""
-    base = base_of(pool, symbol)
-    if not is_shown_with(length, base):
-        raise InvalidInput(f"interval: got bars of {length.interval}, expected a multiple of {base.interval}")
+    """The bars of the live market, made of those of the length ``base`` and watched from now on. Raises Unavailable."""
     until = limits.of_market(symbol.exchange)
     closed = min(int(time.time() * 1000), until - base.ms + 1)
     count = MIN_BARS + length.ms // base.ms  # the bar under way needs all that it consists of
     stored = last_bars(pool, symbol.exchange, symbol.symbol, base, base, closed, count)
-    reader.live.watch(symbol.exchange, symbol.symbol, base, stored)
+    live = reader.live.of(base)
+    live.watch(symbol.exchange, symbol.symbol, stored)
     reader.start()
-    return MarketBars(reader.live, symbol, length, limits, until)
+    return MarketBars(live, symbol, length, limits, until)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tapedeck_common.market import Point, Ticker, Trade
 from tapedeck_common.topics import MARKET_POINTS, MARKET_TICKERS, MARKET_TRADES
 from tapedeck_crds.errors import InvalidInput, NotFound
-from tapedeck_crds.intervals import BarLength
 from tapedeck_gateway.charts.intervals import interval_length
 from tapedeck_gateway.charts.symbols import ChartSymbol, parse_symbol
 from tapedeck_gateway.future import FutureLimits
 from tapedeck_gateway.push.bar_channel import BarChannel
-from tapedeck_gateway.push.bar_sources import open_market_bars, open_replay_bars
+from tapedeck_gateway.push.bar_opening import BarOpening
 from tapedeck_gateway.push.channel import Channel
 from tapedeck_gateway.push.protocol.requests import (
     Subscribe,
@@ -38,6 +37,7 @@ from tapedeck_gateway.push.run_channel import RunChannel
 from tapedeck_gateway.push.run_poller import RunPoller
 from tapedeck_gateway.store import latest_records, points, runs
 from tapedeck_gateway.store.pool import Pool
+from tapedeck_gateway.symbol_directory import SymbolDirectory
 from tapedeck_gateway.topics.live_records import SERIES_RECORDS, RecordSeries, known_at
 from tapedeck_gateway.topics.replay_list import ReplayList
 from tapedeck_gateway.topics.topic_reader import TopicReader
@@ -61,19 +61,19 @@ def kinds_of(request: Subscribe) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class ChannelSources:
-    """What channels are made of. ``resolve`` finds the series of a symbol as clients write it."""
+    """What channels are made of."""
 
     pool: Pool
     reader: TopicReader
     replays: ReplayList
-    resolve: Callable[[str], ChartSymbol]
+    symbols: SymbolDirectory
 
     def name_of(self, request: Subscribe) -> str:
         """The name of the channel: requests with one name share it. Raises InvalidInput, NotFound, Unavailable."""
         match request:
             case SubscribeBars(symbol=symbol, interval=interval):
                 length = interval_length(interval)
-                return f"bars {self._series(symbol)} {length.interval}"
+                return f"bars {self._shown(symbol)} {length.interval}"
             case SubscribePoints(symbol=symbol, series=series):
                 return f"points {self._new_or_known(symbol)}@{series}"
             case SubscribeTrades(symbol=symbol):
@@ -90,8 +90,8 @@ class ChannelSources:
         limits = FutureLimits(self.replays, self.reader, request.future)
         match request:
             case SubscribeBars(symbol=symbol, interval=interval):
-                length = interval_length(interval)
-                return self._bars(name, self._series(symbol), length, limits)
+                opening = BarOpening(self.pool, self.reader, self.symbols.index.market)
+                return BarChannel(name, opening.open(self._shown(symbol), interval_length(interval), limits))
             case SubscribeTrades(symbol=symbol):
                 return self._trades(name, self._new_or_known(symbol), limits)
             case SubscribeTickers(symbol=symbol):
@@ -113,12 +113,15 @@ class ChannelSources:
                 return each.uid
         raise NotFound(f"replay: got {text[:80]!r}, expected <namespace>/<name> of one that has started, or a uid")
 
+    def _shown(self, text: str) -> ChartSymbol:
+        """The series that a chart shows, by the replay's uid: another may take its name while clients follow it."""
+        return replace(self.symbols.resolve(text), replay_name="")
+
     def _series(self, text: str) -> ChartSymbol:
-        symbol = self.resolve(text)
+        symbol = self._shown(text)
         if symbol.series:
             raise InvalidInput(f"symbol: got {text[:80]!r}, expected one without @: the channel points has `series`")
-        # By its uid: another replay may take the name while clients follow this one.
-        return replace(symbol, replay_name="")
+        return symbol
 
     def _new_or_known(self, text: str) -> ChartSymbol:
         """The series, which may have no record yet if an exchange's symbol is written in full."""
@@ -129,11 +132,6 @@ class ChannelSources:
             if written.replay is not None or not written.exchange or written.series:
                 raise
             return ChartSymbol(written.exchange, written.symbol)
-
-    def _bars(self, name: str, symbol: ChartSymbol, length: BarLength, limits: FutureLimits) -> Channel:
-        if symbol.replay:
-            return BarChannel(name, open_replay_bars(self.pool, self.reader, symbol, length))
-        return BarChannel(name, open_market_bars(self.pool, self.reader, symbol, length, limits))
 
     def _trades(self, name: str, symbol: ChartSymbol, limits: FutureLimits) -> Channel:
         if symbol.replay:

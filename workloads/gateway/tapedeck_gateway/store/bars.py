@@ -8,11 +8,8 @@ from psycopg import sql
 
 from tapedeck_common.store.aggregation import bar_open
 from tapedeck_common.store.editions import ROLLUPS
-from tapedeck_crds.errors import NotFound
 from tapedeck_crds.intervals import BAR_LENGTHS, BarLength
 from tapedeck_gateway.charts.bar_columns import Candle
-from tapedeck_gateway.charts.resolutions import base_for
-from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.store.pool import Connection, Pool, connection_of
 
 _STORED = sql.SQL(
@@ -55,7 +52,6 @@ CROSS JOIN LATERAL (
     ORDER BY ts DESC LIMIT %(limit)s
 ) AS newest
 """
-_INTERVALS = "SELECT interval FROM bar_series WHERE exchange = %s AND symbol = %s"
 
 
 def bars_of_length(connection: Connection, base: BarLength, length: BarLength, start: int, end: int) -> sql.Composable:
@@ -160,16 +156,6 @@ def newest_prices(
         for symbol, *prices in connection.execute(_NEWEST, values):
             found.setdefault(symbol, []).extend(prices)
     return found
-
-
-def base_of(pool: Pool, symbol: ChartSymbol, length: BarLength | None = None) -> BarLength:
-    """The length of the stored bars that a chart of the symbol is made of: see ``base_for``. Raises NotFound."""
-    with connection_of(pool) as connection:
-        rows = connection.execute(_INTERVALS, (symbol.exchange, symbol.symbol)).fetchall()
-    base = base_for((interval for (interval,) in rows), length)
-    if base is None:
-        raise NotFound(f"symbol: got {str(symbol)!r}, expected one with stored bars")
-    return base
 
 
 def _scalar(pool: Pool, query: str, values: tuple[object, ...]) -> int | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypedDict
 
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from tapedeck_gateway.charts.symbol_index import MarketSymbol
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.store.grouped_history import GroupedHistory
 from tapedeck_gateway.store.pool import Pool, connection_of
@@ -57,6 +59,14 @@ class TickerHistory(TradeHistory):
         "(array_agg(price ORDER BY ts))[1], max(price), min(price), (array_agg(price ORDER BY ts DESC))[1]"
     )
     _volume = sql.SQL("0::float8")
+
+
+def tick_history(pool: Pool, symbol: ChartSymbol, market: MarketSymbol) -> Callable[[int], TradeHistory] | None:
+    """What makes bars of a market's trades, or of its tickers, as known at a time; None where it has neither."""
+    if not (market.has_trades or market.has_tickers):
+        return None
+    kind = TradeHistory if market.has_trades else TickerHistory
+    return lambda now: kind(pool, symbol, now)
 
 
 def last_ticker(pool: Pool, symbol: ChartSymbol, now: int) -> StoredTicker | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from tapedeck_common.market import bar_problem, series_key
+from tapedeck_common.market import Bar, bar_problem, series_key
 from tapedeck_common.wire import MessageHeaders, decode_bar, origin_of
 from tapedeck_crds.base import described_ms
 from tapedeck_crds.errors import InvalidInput
@@ -19,12 +19,11 @@ KEPT_BARS = 100_000  # two months of minutes: a bar of one month and its predece
 
 @dataclass
 class _LiveSeries:
-    """Bars of the length ``base``. ``closed_until`` is the event time of the last closed one.
+    """Bars of one series. ``closed_until`` is the event time of the last closed one.
 
     ``late`` are those that changed behind a newer one since the series is watched.
     """
 
-    base: BarLength
     late: LateBars = field(default_factory=LateBars)
     bars: BarColumns = field(default_factory=lambda: BarColumns(KEPT_BARS))
     closed_until: int = 0
@@ -32,42 +31,37 @@ class _LiveSeries:
 
 
 class LiveBars:
-    """Bars of ``market.bars``, including the unclosed one and without those of replays.
+    """Bars of one length, ``base``, of the series that are watched: closed ones, and the one under way of each."""
 
-    Of a series those are kept that its charts are built from: the shortest that are stored.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, base: BarLength) -> None:
+        self.base = base
         self._series: dict[bytes, _LiveSeries] = {}
         self._lock = threading.Lock()
 
     @property
     def watchers(self) -> int:
-        """The number of charts that show live bars."""
+        """The number of charts that show these bars."""
         with self._lock:
             return sum(series.watchers for series in self._series.values())
 
-    def watch(self, exchange: str, symbol: str, base: BarLength, stored: list[Candle]) -> None:
-        """Keep a series from now on. ``stored`` are its latest bars of the length ``base`` in the database.
+    def watch(self, exchange: str, symbol: str, stored: list[Candle]) -> None:
+        """Keep a series from now on. ``stored`` are its latest bars in the database.
 
         They reach back further than those of an earlier chart if this one shows longer bars.
         """
         with self._lock:
-            series = self._series.setdefault(series_key(exchange, symbol).encode(), _LiveSeries(base))
+            series = self._series.setdefault(series_key(exchange, symbol).encode(), _LiveSeries())
             series.watchers += 1
-            if series.base != base:  # shorter bars have been stored since
-                series.base, series.bars, series.closed_until = base, BarColumns(KEPT_BARS), 0
             received, series.bars = series.bars, BarColumns(KEPT_BARS)  # appended in order: an insertion moves all
             for candle in stored:
                 self._upsert(series, candle, closed=True)
             for candle in received.between(0, TS_MAX):
                 series.bars.upsert(candle.ts, (*candle.prices, candle.volume))
 
-    def base_of(self, exchange: str, symbol: str) -> BarLength | None:
-        """The length of the bars that are kept of a series; None of an unwatched one."""
+    def watches(self, key: bytes) -> bool:
+        """Whether a chart shows the series of this key."""
         with self._lock:
-            series = self._series.get(series_key(exchange, symbol).encode())
-            return None if series is None else series.base
+            return key in self._series
 
     def unwatch(self, exchange: str, symbol: str) -> None:
         """Count one chart less. The bars are dropped with the last one."""
@@ -78,31 +72,14 @@ class LiveBars:
             if not series.watchers:
                 del self._series[key]
 
-    def apply(self, key: bytes | None, headers: MessageHeaders, value: bytes) -> bool:
-        """Apply a record; returns whether a watched series changed.
-
-        Raises InvalidInput and msgspec.DecodeError for an invalid record.
-        """
+    def put(self, key: bytes, bar: Bar) -> bool:
+        """Take a bar of this length; returns whether a watched series changed."""
         with self._lock:
-            series = self._series.get(key or b"")
-            base = None if series is None else series.base
-        if series is None or base is None or origin_of(headers).streamed:
-            return False
-        bar = decode_bar(value)
-        if bar.interval != base.interval:
-            return False
-        if problem := bar_problem(bar):
-            raise InvalidInput(problem)
-        if not abs(bar.ts) <= TS_MAX:
-            raise InvalidInput(f"ts: got {described_ms(bar.ts)}, expected milliseconds up to {described_ms(TS_MAX)}")
-        candle = Candle(bar.ts, bar.open, bar.high, bar.low, bar.close, bar.volume)
-        with self._lock:
-            if series.base != base:  # a chart has begun with shorter bars meanwhile
-                return False
-            return self._upsert(series, candle, closed=bar.closed)
+            series = self._series.get(key)
+            candle = Candle(bar.ts, bar.open, bar.high, bar.low, bar.close, bar.volume)
+            return series is not None and self._upsert(series, candle, closed=bar.closed)
 
-    @staticmethod
-    def _upsert(series: _LiveSeries, candle: Candle, *, closed: bool) -> bool:
+    def _upsert(self, series: _LiveSeries, candle: Candle, *, closed: bool) -> bool:
         if not closed and candle.ts < series.closed_until:
             return False  # an update of a bar that has closed since
         values = (candle.open, candle.high, candle.low, candle.close, candle.volume)
@@ -111,16 +88,16 @@ class LiveBars:
             series.late.note(candle.ts)
         series.bars.upsert(candle.ts, values)
         if closed:
-            series.closed_until = max(series.closed_until, series.base.close_of(candle.ts))
+            series.closed_until = max(series.closed_until, self.base.close_of(candle.ts))
         return True
 
-    def base_bars(self, exchange: str, symbol: str, base: BarLength, start: int, end: int) -> list[Candle]:
-        """The bars of the length ``base`` that open in [start, end), the one under way too; none if unwatched."""
+    def base_bars(self, exchange: str, symbol: str, start: int, end: int) -> list[Candle]:
+        """The bars that open in [start, end), the one under way too; none if unwatched."""
         with self._lock:
             series = self._series.get(series_key(exchange, symbol).encode())
-            if series is None or series.base != base:
+            if series is None:
                 return []
-            return aggregate(series.bars.between(start, end), base, series.closed_until)
+            return aggregate(series.bars.between(start, end), self.base, series.closed_until)
 
     def bars_since(self, exchange: str, symbol: str, length: BarLength, since: int | None, until: int) -> list[Candle]:
         """The bars that open at ``since`` or later, made of what closed by ``until``; for None the newest.
@@ -132,7 +109,7 @@ class LiveBars:
             if series is None:
                 return []
             closed_until = min(series.closed_until, until)
-            end = min(series.base.close_of(series.closed_until), until - series.base.ms + 1)
+            end = min(self.base.close_of(series.closed_until), until - self.base.ms + 1)
             if since is None:
                 last = series.bars.last_open_before(end)
                 since = 0 if last is None else length.open_of(last)
@@ -150,3 +127,45 @@ class LiveBars:
         with self._lock:
             series = self._series.get(series_key(exchange, symbol).encode())
             return (number, []) if series is None else (series.late.number, series.late.after(number))
+
+
+class LiveMarket:
+    """Bars of ``market.bars``, including unclosed ones and without those of replays, by length.
+
+    Of a series those lengths are kept that its charts are made of: bars of a minute, and of a second for shorter ones.
+    """
+
+    def __init__(self) -> None:
+        self._lengths: dict[str, LiveBars] = {}
+        self._lock = threading.Lock()
+
+    def of(self, base: BarLength) -> LiveBars:
+        """The bars of a length."""
+        with self._lock:
+            return self._lengths.setdefault(base.interval, LiveBars(base))
+
+    @property
+    def watchers(self) -> int:
+        """The number of charts that show live bars."""
+        return sum(each.watchers for each in self._all())
+
+    def apply(self, key: bytes | None, headers: MessageHeaders, value: bytes) -> bool:
+        """Apply a record; returns whether a watched series changed.
+
+        Raises InvalidInput and msgspec.DecodeError for an invalid record.
+        """
+        if key is None or not any(each.watches(key) for each in self._all()) or origin_of(headers).streamed:
+            return False
+        bar = decode_bar(value)
+        bars = self._lengths.get(bar.interval)
+        if bars is None or not bars.watches(key):
+            return False
+        if problem := bar_problem(bar):
+            raise InvalidInput(problem)
+        if not abs(bar.ts) <= TS_MAX:
+            raise InvalidInput(f"ts: got {described_ms(bar.ts)}, expected milliseconds up to {described_ms(TS_MAX)}")
+        return bars.put(key, bar)
+
+    def _all(self) -> list[LiveBars]:
+        with self._lock:
+            return list(self._lengths.values())

@@ -125,18 +125,23 @@ class PointsView(TopicView):
         with self._lock:
             return list(self._series.get((symbol.exchange, symbol.symbol, symbol.series), ()))
 
-    def candles(self, symbol: ChartSymbol, interval: str, valid_until: Callable[[Epoch], int]) -> list[Candle]:
-        """The results in order, without those of an epoch that are known later than its ``valid_until``."""
-        return [result.candle for result in self._valid(symbol, interval, valid_until)]
+    def candles(
+        self, symbol: ChartSymbol, interval: str, valid_until: Callable[[Epoch], int], since: int = 0
+    ) -> list[Candle]:
+        """The results at ``since`` or later in order, without those known later than their epoch's ``valid_until``."""
+        return [result.candle for result in self._valid(symbol, interval, valid_until, since)]
 
     def points(self, symbol: ChartSymbol, interval: str, valid_until: Callable[[Epoch], int]) -> list[Point]:
         """The same results as they were published."""
         return [result.point for result in self._valid(symbol, interval, valid_until)]
 
-    def _valid(self, symbol: ChartSymbol, interval: str, valid_until: Callable[[Epoch], int]) -> list[_Result]:
+    def _valid(
+        self, symbol: ChartSymbol, interval: str, valid_until: Callable[[Epoch], int], since: int = 0
+    ) -> list[_Result]:
         with self._lock:
             results = self._series.get((symbol.exchange, symbol.symbol, symbol.series), {}).get(interval, {})
-            ordered = sorted(results.values(), key=lambda result: result.order)
+            chosen = [result for result in results.values() if result.point.ts >= since]
+        ordered = sorted(chosen, key=lambda result: result.order)
         return [result for result in ordered if result.known <= valid_until(result.epoch)]
 
 

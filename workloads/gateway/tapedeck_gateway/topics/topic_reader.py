@@ -21,7 +21,7 @@ from tapedeck_crds.errors import InvalidInput, NotFound, Unavailable
 from tapedeck_crds.intervals import BarLength
 from tapedeck_gateway.charts.bar_columns import Candle
 from tapedeck_gateway.charts.symbols import ChartSymbol
-from tapedeck_gateway.topics.live_bars import LiveBars
+from tapedeck_gateway.topics.live_bars import LiveMarket
 from tapedeck_gateway.topics.live_records import LiveRecords
 from tapedeck_gateway.topics.points_view import PointsView
 from tapedeck_gateway.topics.replay_view import ReplayView
@@ -53,6 +53,8 @@ INVALID_RECORD = (InvalidInput, msgspec.DecodeError, UnicodeError)
 """What decoding and checking a record raises. Any other ValueError is a bug and ends the reader."""
 ViewT = TypeVar("ViewT", bound=TopicView)
 _Command: TypeAlias = Callable[[Consumer], None]
+_Followed: TypeAlias = tuple[str, str, BarLength]
+"""Exchange, symbol and length of the bars."""
 
 _invalid_records = Counter(
     "tapedeck_gateway_invalid_records_total", "Records of charts' topics that could not be decoded."
@@ -73,12 +75,12 @@ class TopicReader:
         self._on_change = on_change
         self._views: dict[str, TopicView] = {}  # by topic
         self._last_used: dict[str, float] = {}
-        self.live = LiveBars()
+        self.live = LiveMarket()
         self.records = LiveRecords()
         self._market_topics: set[str] = set()  # that are read
         self._live_behind: set[int] | None = None  # partitions that are not read to their end
         self._live_caught_up = threading.Event()
-        self._followed: dict[tuple[str, str], float] = {}  # live series, and when each was last used
+        self._followed: dict[_Followed, float] = {}  # live series, and when each was last used
         self._follow_lock = threading.Lock()
         self._commands: queue.Queue[_Command] = queue.Queue(MAX_COMMANDS)
         self._stopping = threading.Event()
@@ -128,30 +130,30 @@ class TopicReader:
     def live_bars(self, exchange: str, symbol: str, base: BarLength, start: int, end: int) -> list[Candle]:
         """The newest bars of a live series with open in [start, end), with the one under way.
 
-        The series is followed for as long as it is used. None where charts show bars of another length of it.
+        The series is followed for as long as it is used.
         """
-        if self._follow((exchange, symbol), base):
+        if self._follow((exchange, symbol, base)):
             if self._thread is None:
                 self.start()
             self._live_caught_up.wait(LIVE_CATCH_UP_SECONDS)
-        return self.live.base_bars(exchange, symbol, base, start, end)
+        return self.live.of(base).base_bars(exchange, symbol, start, end)
 
-    def _follow(self, key: tuple[str, str], base: BarLength) -> bool:
+    def _follow(self, key: _Followed) -> bool:
         """Keep a live series for a while; returns whether it was not followed before."""
         with self._follow_lock:
             is_new = key not in self._followed
             if is_new:
-                if self.live.base_of(*key) not in (None, base):
-                    return False
                 if len(self._followed) >= FOLLOWED_MAX:
                     self._unfollow(min(self._followed, key=self._followed.__getitem__))
-                self.live.watch(*key, base, [])
+                exchange, symbol, base = key
+                self.live.of(base).watch(exchange, symbol, [])
             self._followed[key] = time.monotonic()
             return is_new
 
-    def _unfollow(self, key: tuple[str, str]) -> None:
+    def _unfollow(self, key: _Followed) -> None:
+        exchange, symbol, base = key
         del self._followed[key]
-        self.live.unwatch(*key)
+        self.live.of(base).unwatch(exchange, symbol)
 
     def start(self) -> None:
         """Start the thread if it does not run. It reads what is watched in ``live`` and ``records`` of the market."""

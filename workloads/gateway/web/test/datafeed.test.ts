@@ -1,7 +1,7 @@
 // The datafeed for charting libraries, over a fake WebSocket, fake answers and fake timers.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { Datafeed, quoteOf, rowsOf } from "../../../../client/js/src/datafeed";
-import type { Bar, HistoryMetadata, Quote, SymbolInfo } from "../../../../client/js/src/library";
+import { Datafeed, rowsOf } from "../../../../client/js/src/datafeed";
+import type { Bar, HistoryMetadata, SymbolInfo } from "../../../../client/js/src/library";
 import { intervalOf } from "../../../../client/js/src/resolutions";
 import { Series } from "../../../../client/js/src/series";
 import { BACKOFF_MS, RETRY_MS } from "../../../../client/js/src/socket";
@@ -97,7 +97,7 @@ describe("updates", () => {
     newest().receive({ type: "error", seq: 3, id: "s1", reason: "NotFound", detail: "no such symbol" });
     vi.advanceTimersByTime(RETRY_MS);
     expect(newest().sent).toHaveLength(2);
-    expect(said).toHaveBeenCalledWith("Tapedeck datafeed: coinbase:BTC/USD: no such symbol");
+    expect(said).toHaveBeenCalledWith("Tapedeck datafeed: coinbase:BTC/USD: no such symbol; its bars are asked for instead");
   });
 
   it("resumes where the old session was, though the new socket has spoken before it was lost, too", () => {
@@ -236,16 +236,6 @@ describe("answers", () => {
     ];
     expect(rowsOf(marks)).toEqual(marks);
     expect(rowsOf({ id: [1, 2], time: [10, 20], text: ["buy", "sell"] })).toEqual(marks);
-  });
-
-  it("are quotes, and later those of tickers", async () => {
-    answering({ s: "ok", d: [{ s: "ok", n: "coinbase:BTC/USD", v: { lp: 7 } }] });
-    const feed = new Datafeed({ url: "http://deck" });
-    const quotes = await new Promise<Quote[]>((resolve) => feed.getQuotes(["coinbase:BTC/USD"], resolve, () => undefined));
-    expect(quotes[0]?.v.lp).toBe(7);
-    const ticker = { ts: 1, price: 8, bid: null, ask: 9, volume24h: null, high24h: null, low24h: null };
-    expect(quoteOf({ type: "tickers", seq: 1, tickers: [ticker] })).toEqual({ lp: 8, ask: 9 });
-    expect(quoteOf({ type: "tickers", seq: 1, tickers: [] })).toBeNull();
   });
 });
 

@@ -41,7 +41,11 @@ class _Subscribe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fi
 
 
 class SubscribeBars(_Subscribe, frozen=True, tag="bars", kw_only=True):
-    """Bars of a series: those of an exchange as they are built and corrected, those of a replay as it plays."""
+    """Bars of a series: those of an exchange as they are built and corrected, those of a replay as it plays.
+
+    Results of a transform are bars, too: their symbol ends with @ and its name. Where a series has no bars of its own,
+    they are made of its stored trades or tickers, about once a second.
+    """
 
     symbol: SymbolText
     interval: Annotated[str, Meta(max_length=20, description="1m, 5m, 1h, 1d …", examples=["1m"])]

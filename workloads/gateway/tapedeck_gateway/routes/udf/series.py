@@ -22,7 +22,8 @@ from tapedeck_gateway.history import (
     StoredBarHistory,
 )
 from tapedeck_gateway.partial_response import PartialResponse
-from tapedeck_gateway.store import bars, points, ticks
+from tapedeck_gateway.store import bars, points
+from tapedeck_gateway.store.ticks import tick_history
 
 LIVE_MS = 3_600_000  # a market whose newest bar is older, and older than three of its bars, is not live
 
@@ -107,9 +108,8 @@ def _of_market(context: GatewayContext, symbol: ChartSymbol, now: int) -> ChartS
         ]
         if layers:
             return layers[0] if len(layers) == 1 else LayeredBarHistory(layers)
-        if market.has_trades:
-            return ticks.TradeHistory(pool, symbol, now)
-        return ticks.TickerHistory(pool, symbol, now) if market.has_tickers else None
+        of_ticks = tick_history(pool, symbol, market)
+        return None if of_ticks is None else of_ticks(now)
 
     return ChartSeries(symbol, now, source)
 

@@ -2422,6 +2422,9 @@ export interface components {
         /**
          * SubscribeBars
          * @description Bars of a series: those of an exchange as they are built and corrected, those of a replay as it plays.
+         *
+         *         Results of a transform are bars, too: their symbol ends with @ and its name. Where a series has no bars of its own,
+         *         they are made of its stored trades or tickers, about once a second.
          */
         SubscribeBars: {
             /** @enum {unknown} */
