@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 from prometheus_client import CollectorRegistry
@@ -57,6 +58,14 @@ def test_only_a_connected_subscription_without_a_running_probe_is_silent() -> No
     asyncio.run(subscribe())
 
 
+async def until(ready: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if ready():
+            return
+        await asyncio.sleep(0.005)
+    raise TimeoutError
+
+
 class OpenExchange:
     """Opens connections on which nothing happens, until one is to break."""
 
@@ -94,17 +103,12 @@ def test_a_connection_on_which_nothing_happens_is_open() -> None:
         one.record_activity()
         assert one.connection is Connection.ACTIVE
         one.reconnect("no message for 5 s")
-        async with asyncio.timeout(5):
-            while one.connection is not Connection.OPEN:
-                await asyncio.sleep(0.005)
+        await until(lambda: one.connection is Connection.OPEN)
         assert one.trouble == "", "it is connected again"
         one.missed_probes = 1
         one.reconnect("no message for 5 s, though the exchange has new records")
-        async with asyncio.timeout(5):
-            while one.connection is Connection.OPEN:
-                await asyncio.sleep(0.005)
-            while one.connection is not Connection.OPEN:
-                await asyncio.sleep(0.005)
+        await until(lambda: one.connection is not Connection.OPEN)
+        await until(lambda: one.connection is Connection.OPEN)
         assert one.trouble, "it was open before, and delivered nothing"
         one.record_activity()
         assert (one.trouble, one.missed_probes) == ("", 0)

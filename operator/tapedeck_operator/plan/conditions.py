@@ -95,7 +95,7 @@ def finished_status(resource: AnyResource) -> Status:
 
 
 def transition_events(resource: AnyResource, status: Status, warning: bool) -> tuple[Event, ...]:
-    """An event if the phase changes, if a Pending run gets another reason, or if pods of one that works begin to fail."""
+    """An event if the phase changes, a Pending run gets another reason, or pods of one that works begin to fail."""
     previous: Status | None = resource.status
     reason = status.conditions[0].reason
     if previous is not None and previous.phase == status.phase:

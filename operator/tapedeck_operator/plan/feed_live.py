@@ -16,7 +16,8 @@ from tapedeck_operator.plan.transforms import transform_name
 from tapedeck_operator.plan.types import Observed, ObservedPod, Patch, Settings
 
 _SUMS = (
-    "bars", "trades", "duplicates", "errors", "refused_rows", "tickers", "symbols", "late", "missing", "gaps", "reconnects",
+    "bars", "trades", "duplicates", "errors", "refused_rows", "tickers", "symbols", "late", "missing", "gaps",
+    "reconnects",
 )  # fmt: skip
 
 

@@ -26,8 +26,8 @@ class FeedStats:
 
     ``open_gaps`` are the symbols of which records may be missing at present, ``subscriptions`` the number of those in
     each state. ``recoveries`` and ``probes`` count by result; ``acknowledged_at`` has, by channel, when the last
-    record was acknowledged, in Unix time. ``last_message_at`` has when the subscription that has been silent the longest
-    had its last message, ``missed_probes`` how many probes have since found what one had not delivered.
+    record was acknowledged, in Unix time. ``last_message_at`` has the time of the last message of the subscription that
+    has been silent the longest, ``missed_probes`` how many probes have since found what one had not delivered.
     """
 
     trades: int = 0
