@@ -140,7 +140,8 @@ def _terminated(container: Json, report: Report | None) -> Json:
 
 def _starts_again(container: Json) -> bool:
     """Whether the container was restarted more than once and is not ready."""
-    return container.get("restartCount", 0) > 1 and "running" in container["state"] and not container.get("ready")
+    runs = "running" in container.get("state", {})
+    return runs and container.get("restartCount", 0) > 1 and not container.get("ready")
 
 
 def _crash_loop(pod: Json, container: Json, terminated: Json, report: Report | None) -> tuple[str, str] | None:
