@@ -9,14 +9,16 @@ import pytest
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import AnyResource
 from tapedeck_crds.parse import parse_resource
-from tapedeck_crds.report import BacktestReport, FeedReport, Report, TrialReport
+from tapedeck_crds.report import BacktestReport, FeedReport, ReplayReport, Report, TrialReport
 from tapedeck_operator.plan import ActionFailure, Observed, ObservedPod, Settings, plan
 from tapedeck_operator.plan.observer import observe_pod, pod_url
 
 NOW = 1_700_000_000_000
 LIVE = FeedReport(state="running", reason="Live")
 SETTINGS = Settings(
-    images={name: name for name in ("feed", "transform", "backtest")}, operator_key=b"secret", results_key=b"results"
+    images={name: name for name in ("feed", "replay", "transform", "backtest")},
+    operator_key=b"secret",
+    results_key=b"results",
 )
 CRASHED = {"exitCode": 1, "reason": "Error", "message": '{"state": "failed", "message": "no route to the broker"}'}
 KILLED = {"exitCode": 137, "reason": "OOMKilled"}
@@ -131,6 +133,10 @@ def test_a_shard_in_a_crash_loop_comes_before_one_that_starts() -> None:
     pods = (ObservedPod("a", 0, "Pending"), ObservedPod("b", 1, "Running", reason="CrashLoop", problem="why"))
     status = plan(resource("Feed", FEED | {"shards": 2}), Observed(pods=pods), NOW, SETTINGS).status
     assert (condition(status, "Ready"), status["message"]) == (("False", "CrashLoop"), "shard 1: why")
+    tape = {"source": {"store": {"exchange": "x", "symbols": ["A/B", "C/D"]}}, "shards": 2}
+    pods = (ObservedPod("a", 0, "Pending"), ObservedPod("b", 1, "Pending", reason="ErrImagePull", problem="why"))
+    status = plan(resource("Replay", tape), Observed(pods=pods), NOW, SETTINGS).status
+    assert (condition(status, "PodsFailing"), status["message"]) == (("True", "ErrImagePull"), "shard 1: why")
 
 
 def test_transforms_in_a_crash_loop_are_named_whether_or_not_the_run_is_paused() -> None:
@@ -140,6 +146,11 @@ def test_transforms_in_a_crash_loop_are_named_whether_or_not_the_run_is_paused()
     status = plan(resource("Feed", spec), observed, NOW, SETTINGS).status
     assert (status["phase"], condition(status, "Ready")) == ("Running", ("True", "TransformsFailed"))
     assert "transforms do not run: pod p was OOM-killed" in status["message"]
+    tape = {"source": {"store": {"exchange": "x", "symbols": ["A/B"]}}, "transforms": [{"name": "mean", "sma": {}}]}
+    paused = ObservedPod("r", 0, "Running", report=ReplayReport(state="paused", reason="Paused"))
+    observed = Observed(pods=(paused,), transform_pods=(seen(in_crash_loop(KILLED), kind="Replay"),))
+    status = plan(resource("Replay", tape), observed, NOW, SETTINGS).status
+    assert (status["phase"], condition(status, "Ready")) == ("Paused", ("True", "TransformsFailed"))
 
 
 def test_a_backfill_in_a_crash_loop_beside_a_live_feed() -> None:
