@@ -90,8 +90,8 @@ def test_refused_rows_are_told_apart_from_what_was_lost() -> None:
     backfill = replace(
         pod(0, errors=4, refused_rows=1, backfill={"rangeFrom": 0, "rangeTo": 1, "total": 9}), name="b", in_job=True
     )
-    spec = {"shards": 2, "backfill": {"from": "2023-01-01T00:00:00Z", "intervals": ["1m"]}}
-    status = plan(feed(**spec), Observed(pods=(*shards, backfill)), NOW, SETTINGS).status
+    history = {"from": "2023-01-01T00:00:00Z", "intervals": ["1m"]}
+    status = plan(feed(shards=2, backfill=history), Observed(pods=(*shards, backfill)), NOW, SETTINGS).status
     assert (status["errors"], status["refusedRows"]) == (16, 3)
     files = {"source": {"files": {"exchange": "x", "sets": [{"symbol": "A/B", "path": "a"}]}}}
     read = parse_resource(feed().model_dump(by_alias=True) | {"spec": files})

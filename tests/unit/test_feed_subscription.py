@@ -98,10 +98,9 @@ def test_a_connection_on_which_nothing_happens_is_open() -> None:
         exchange, listener = OpenExchange(), OneSubscription()
         one = listener.subscription
         running = asyncio.ensure_future(one.run(cast(ExchangeAdapter, exchange), cast(MarketDataListener, listener)))
-        await asyncio.sleep(0.01)
-        assert one.connection is Connection.OPEN
+        await until(lambda: one.connection is Connection.OPEN)
         one.record_activity()
-        assert one.connection is Connection.ACTIVE
+        await until(lambda: one.connection is Connection.ACTIVE)
         one.reconnect("no message for 5 s")
         await until(lambda: one.connection is Connection.OPEN)
         assert one.trouble == "", "it is connected again"
