@@ -156,6 +156,9 @@ class FeedStatus(Status):
     errors: int | None = Field(
         default=None, description="Rows and messages that were refused or lost; see the table ingest_errors."
     )
+    refused_rows: int | None = Field(
+        default=None, description="Rows and messages that were refused, a part of the errors."
+    )
     refused: list[RefusedRows] | None = Field(
         default=None, description="The first three distinct reasons for which rows were refused."
     )

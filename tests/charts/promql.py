@@ -14,8 +14,9 @@ _GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\
 _WORD = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
 _NUMBER = re.compile(r"\b\d+(?:\.\d+)?(?:e[+-]?\d+|[smhd])?\b")
 WORDS = {
-    "sum", "max", "min", "count", "rate", "increase", "deriv", "histogram_quantile", "absent", "vector", "label_values",
-    "or", "and", "unless", "offset", "changes", "Inf", "time", "label_replace", "avg",
+    "sum", "max", "min", "count", "rate", "increase", "deriv", "histogram_quantile", "last_over_time", "absent",
+    "vector", "label_values", "or", "and", "unless", "offset", "changes", "Inf", "time", "label_replace", "avg",
+    "topk",
 }  # fmt: skip
 
 

@@ -273,6 +273,7 @@ class RecordingListener:
         self.trades: list[Trade] = []
         self.tickers: list[Ticker] = []
         self.active_kinds: set[str] = set()
+        self.open_kinds: set[str] = set()
         self.malformed: list[tuple[str, str | None, str]] = []
 
     def on_trade(self, trade: Trade) -> None:
@@ -286,6 +287,9 @@ class RecordingListener:
 
     def on_malformed(self, symbol: str, kind: str | None, reason: str, payload: str) -> None:
         self.malformed.append((symbol, kind, reason))
+
+    def on_open(self, stream: ExchangeStream) -> None:
+        self.open_kinds.add(stream.kind)
 
     def on_activity(self, stream: ExchangeStream) -> None:
         self.active_kinds.add(stream.kind)

@@ -77,6 +77,50 @@ def test_a_dead_subscription_is_reconnected(services: Services, tmp_path: Path, 
     assert name != "binance" or pod.last_report()["missing"] == 0  # the ids of others have gaps of their own
 
 
+def gauge(pod: FeedPod, name: str, label: str) -> float:
+    """A sample of a metric of the pod."""
+    line = next(
+        each for each in pod.get("/metrics").splitlines() if each.startswith(f"tapedeck_feed_{name}{{{label}}}")
+    )
+    return float(line.rpartition(" ")[2])
+
+
+def test_a_market_where_nothing_happens_after_a_reconnect_is_connected(services: Services, tmp_path: Path) -> None:
+    with live_pod(services, tmp_path, "binance", Binance(), silence=60.0) as (_, exchange, pod):
+        exchange.subscribed()
+        exchange.play(100)
+        pod.wait_for(lambda: gauge(pod, "subscriptions", 'state="active"') == 1)
+        heard = gauge(pod, "last_message_timestamp_seconds", 'channel="trades"')
+        exchange.drop()
+        pod.wait_for(lambda: exchange.connections >= 2)
+        pod.wait_for(lambda: gauge(pod, "subscriptions", 'state="open"') == 1)
+        assert [gauge(pod, "subscriptions", f'state="{state}"') for state in ("connecting", "down")] == [0, 0]
+        assert pod.status()["reason"] == "Live"
+        assert gauge(pod, "last_message_timestamp_seconds", 'channel="trades"') == heard
+
+
+def test_what_recovery_finds_is_no_message_of_a_dead_subscription(services: Services, tmp_path: Path) -> None:
+    with live_pod(services, tmp_path, "binance", Binance(), silence=0.5) as (_, exchange, pod):
+        exchange.subscribed()
+        exchange.play(200)
+        pod.wait_for(lambda: pod.status()["trades"] >= 10)
+        exchange.silent = True
+        heard = gauge(pod, "last_message_timestamp_seconds", 'channel="trades"')
+
+        def missed_twice() -> bool:
+            exchange.play(1)
+            return gauge(pod, "missed_probes", 'channel="trades"') >= 2
+
+        pod.wait_for(missed_twice)
+        assert gauge(pod, "last_message_timestamp_seconds", 'channel="trades"') == heard
+        assert gauge(pod, "last_record_timestamp_seconds", 'channel="trades"') > heard
+        exchange.silent = False
+        exchange.subscribed()
+        exchange.play(20)
+        pod.wait_for(lambda: gauge(pod, "missed_probes", 'channel="trades"') == 0)
+        assert gauge(pod, "last_message_timestamp_seconds", 'channel="trades"') > heard
+
+
 def test_a_silent_stream_of_the_exchanges_bars_is_reconnected(services: Services, tmp_path: Path) -> None:
     with live_pod(services, tmp_path, "binance", Binance(), channels=["bars"]) as (own, exchange, pod):
         exchange.subscribed()

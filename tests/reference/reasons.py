@@ -19,7 +19,7 @@ import tapedeck_replay
 import tapedeck_transform
 from reference.markdown import code, prose, table
 from tapedeck_crds.errors import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_FENCED, TapedeckError
-from tapedeck_operator.plan.conditions import APPLIED, DEGRADED, FINISHED, READY
+from tapedeck_operator.plan.conditions import APPLIED, DEGRADED, FINISHED, PODS_FAILING, READY
 from tapedeck_operator.plan.reasons import REASONS
 
 _ROOMS = {
@@ -32,6 +32,7 @@ _CONDITIONS = (
     (FINISHED, "The run has ended: Complete, Degraded or Failed, which is final."),
     (APPLIED, "Its children are applied. Set only after one could not be."),
     (DEGRADED, "A Feed refuses a larger share of rows than permitted. Set only after that."),
+    (PODS_FAILING, "Pods fail one after another, or one cannot start; others may work. Set only after that."),
 )
 
 

@@ -67,12 +67,16 @@ def test_each_expression_reads_metrics_that_exist(where: str, expression: str) -
     assert labels_of(expression) <= labels, f"{where}: {labels_of(expression) - labels}"
 
 
-def test_prometheus_can_evaluate_each_expression_of_the_dashboards(tmp_path: Path) -> None:
-    """On no data: what it cannot parse, or what has operands of wrong types, is an error."""
+@pytest.fixture(scope="module")
+def promtool() -> Path:
     try:
-        promtool = debian.unpacked("prometheus") / "usr/bin/promtool"
+        return debian.unpacked("prometheus") / "usr/bin/promtool"
     except StoreNotInstallable as reason:
         pytest.skip(f"no promtool: {reason}")
+
+
+def test_prometheus_can_evaluate_each_expression_of_the_dashboards(promtool: Path, tmp_path: Path) -> None:
+    """On no data: what it cannot parse, or what has operands of wrong types, is an error."""
     texts = sorted({dashboards.as_promql(each.text) for each in dashboards.expressions("promql")})
     assert len(texts) > 100
     assert not any("$" in text for text in texts)
@@ -102,11 +106,8 @@ def test_each_metric_is_shown_except_details() -> None:
         "tapedeck_backtest_return_ratio",
         "tapedeck_resource_account_value",
         "tapedeck_resource_closed_trades_total",
-        "tapedeck_resource_creation_timestamp_seconds",
         "tapedeck_resource_duplicates_total",
-        "tapedeck_resource_finish_timestamp_seconds",
         "tapedeck_resource_gaps_total",
-        "tapedeck_resource_info",
         "tapedeck_resource_late_trades_total",
         "tapedeck_resource_max_drawdown_ratio",
         "tapedeck_resource_missing_trades_total",
@@ -169,7 +170,87 @@ def test_links_lead_to_dashboards_and_variables_that_exist() -> None:
     for link in links:
         name = re.match(r"/d/tapedeck-([a-z]+|\$\{__data\.fields\.board\})(?:\?|$)", link)
         assert name is not None, link
-        boards = NAMES if name[1] in NAMES else {"feed", "replay", "backtest"}
-        for board in boards & {name[1]} or boards:
+        for board, variables in linked(name[1], set(re.findall(r"var-(\w+|\$\{__data\.fields\.variable\})=", link))):
             known = {each["name"] for each in dashboards.read(CHART / f"dashboards/{board}.json")["templating"]["list"]}
-            assert set(re.findall(r"var-(\w+)=", link)) <= known | {"name"}, link
+            assert variables <= known, (board, link)
+
+
+def linked(board: str, variables: set[str]) -> list[tuple[str, set[str]]]:
+    """The dashboards that a link leads to, with the variables that it passes: rows of resources have both as fields."""
+    if board in NAMES:
+        return [(board, variables)]
+    (expression,) = (each.text for each in dashboards.expressions("promql") if each.place == "overview: Resources")
+    found = re.findall(r'"board", "(\w+)".*?"variable", "(\w+)"', expression)
+    assert {each for each, _ in found} == {"feed", "replay", "backtest"}
+    return [(each, variables - {"${__data.fields.variable}"} | {variable}) for each, variable in found]
+
+
+def test_the_link_of_a_backtest_chooses_its_run() -> None:
+    """By the uid, which is the id of its run; Feeds and Replays by name."""
+    (expression,) = (each.text for each in dashboards.expressions("promql") if each.place == "overview: Resources")
+    chosen = re.findall(r'kind="(\w+)", namespace.*?"variable", "(\w+)".*?"chosen", "\$1", "(\w+)"', expression)
+    assert chosen == [("Feed", "name", "name"), ("Replay", "name", "name"), ("Backtest", "run", "uid")]
+
+
+OF_EVERY_PROGRAM = re.compile(r"\b(up|process_\w+)\{[^}]*\}")
+
+
+def test_series_that_every_program_has_are_tied_to_tapedeck() -> None:
+    """With all jobs chosen the variable matches every job of the cluster."""
+    checked = [(place, text) for place, _, text in dashboards.expressions("promql") if OF_EVERY_PROGRAM.search(text)]
+    assert len(checked) == 5
+    for place, text in checked:
+        assert re.search(r"and on \((job, namespace, pod|namespace)\) (last_over_time\()?tapedeck_", text), place
+        names = {name for name in metrics_of(text) if not name.startswith("tapedeck_")}
+        assert names != {"up"} or re.search(r'job=~"feed\|', text), place
+
+
+def panel(place: str) -> str:
+    """The expression of a panel with all values of its variables chosen."""
+    text = next(each.text for each in dashboards.expressions("promql") if each.place == place)
+    return re.sub(r"\$[a-z]\w*", ".*", text.replace("[$__rate_interval]", "[5m]"))
+
+
+# What the panels show, at the minute 50 of these series with a sample each minute.
+SERIES = {
+    'up{job="feed",namespace="n",pod="f"}': "0x60",
+    'up{job="nginx",namespace="n",pod="x"}': "0x60",
+    'up{job="operator",namespace="else",pod="x"}': "0x60",
+    'tapedeck_build_info{job="operator",namespace="n",pod="o",version="1"}': "1x60",
+    'tapedeck_operator_queue_depth{job="operator",namespace="n",pod="o"}': "0x60",
+    'process_resident_memory_bytes{job="operator",namespace="n",pod="o"}': "7x60",
+    'process_resident_memory_bytes{job="operator",namespace="else",pod="x"}': "1000x60",
+    'process_resident_memory_bytes{job="prometheus",namespace="n",pod="x"}': "1000x60",
+    'tapedeck_resource_info{kind="Feed",namespace="n",name="f",uid="u-f"}': "1x60",
+    'tapedeck_resource_info{kind="Backtest",namespace="n",name="b",uid="u-old"}': "1x60",
+    'tapedeck_resource_info{kind="Backtest",namespace="n",name="b",uid="u-b"}': "1x60",
+    'tapedeck_resource_phase{kind="Feed",namespace="n",name="f",phase="Running"}': "1x60",
+    'tapedeck_resource_rows_total{kind="Feed",namespace="n",name="f",pod="a",result="refused"}': "500x20 stale",
+    'tapedeck_resource_rows_total{kind="Feed",namespace="n",name="f",pod="b",result="refused"}': "_x21 500x10 0 0 3x30",
+    'tapedeck_resource_creation_timestamp_seconds{kind="Feed",namespace="n",name="f"}': "-9000x60",
+    'tapedeck_resource_rows_total{kind="Feed",namespace="n",name="short",pod="b",result="refused"}': "_x40 40x20",
+    'tapedeck_resource_creation_timestamp_seconds{kind="Feed",namespace="n",name="short"}': "_x40 2400x20",
+}
+SHOWN = {
+    "overview: Targets down": [("{}", 1)],
+    "overview: Memory": [('{job="operator",namespace="n",pod="o"}', 7)],
+    "operator: Memory": [('process_resident_memory_bytes{job="operator",namespace="n",pod="o"}', 7)],
+}
+
+
+def test_panels_show_what_is_tapedecks(promtool: Path, tmp_path: Path) -> None:
+    expected = {panel(place): samples for place, samples in SHOWN.items()}
+    feed = '{kind="Feed",namespace="n",name="f",phase="Running",uid="u-f",board="feed",variable="name",chosen="f"}'
+    expected[panel("overview: Resources")] = [(feed, 1)]
+    refused = panel("feed: Refused rows, 1 h")
+    expected[f"round({refused})"] = [("{}", 43)]  # 3 after a restart of the Feed's pod, and all of the short one
+    tests = [
+        {"expr": expr, "eval_time": "50m", "exp_samples": [{"labels": labels, "value": n} for labels, n in samples]}
+        for expr, samples in expected.items()
+    ]
+    series = [{"series": name, "values": values} for name, values in SERIES.items()]
+    file = tmp_path / "test.yaml"
+    test = {"interval": "1m", "input_series": series, "promql_expr_test": tests}
+    file.write_text(yaml.safe_dump({"evaluation_interval": "1m", "tests": [test]}))
+    done = subprocess.run([str(promtool), "test", "rules", str(file)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr

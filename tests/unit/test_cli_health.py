@@ -66,3 +66,29 @@ def test_a_part_that_does_not_answer_and_a_full_disk() -> None:
     assert (part.what, part.problem) == ("database", "unreachable (refused)")
     (disk,) = health.of_disk(300 * 2**20, "/data/deck")
     assert disk.problem == "300 MiB are free where /data/deck is"
+
+
+def test_a_resource_that_works_without_a_part_is_unhealthy() -> None:
+    failing = {"type": "PodsFailing", "status": "True", "reason": "OOMKilled"}
+    refused = {"type": "Applied", "status": "False", "reason": "Forbidden"}
+    found = health.of_resources(
+        [
+            resource("Running", "TransformsFailed", "transforms failed: no such module"),
+            resource("Running", "BackfillFailed", "the backfill failed: no route"),
+            resource("Running", "Running", "1 of 4 shards fail: shard 2: killed", conditions=[failing]),
+            resource("Running", "Live", conditions=[refused]),
+        ]
+    )
+    assert [each.problem for each in found] == [
+        "Running, TransformsFailed: transforms failed: no such module",
+        "Running, BackfillFailed: the backfill failed: no route",
+        "Running, Running: 1 of 4 shards fail: shard 2: killed",
+        "Running, Live: why",
+    ]
+    assert ["transforms" in found[0].do, "memory" in found[2].do, "permission" in found[3].do] == [True] * 3
+
+
+def test_what_a_finished_run_left_behind_is_no_finding() -> None:
+    ended = {"type": "PodsFailing", "status": "False", "reason": "NotFailing"}
+    refused = {"type": "Applied", "status": "False", "reason": "Forbidden"}
+    assert health.of_resources([resource("Complete", "Complete", conditions=[ended, refused])]) == []

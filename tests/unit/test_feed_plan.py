@@ -84,6 +84,21 @@ def test_counts_of_all_shards_are_added() -> None:
     assert (status["trades"], status["bars"], status["symbols"], status["clockSkewMs"]) == (7, 1, 3, -7)
 
 
+def test_refused_rows_are_told_apart_from_what_was_lost() -> None:
+    """Errors are also gaps that no recovery fills, and symbols that are not traded."""
+    shards = (pod(0, errors=7, refused_rows=2), pod(1, errors=5))
+    backfill = replace(
+        pod(0, errors=4, refused_rows=1, backfill={"rangeFrom": 0, "rangeTo": 1, "total": 9}), name="b", in_job=True
+    )
+    history = {"from": "2023-01-01T00:00:00Z", "intervals": ["1m"]}
+    status = plan(feed(shards=2, backfill=history), Observed(pods=(*shards, backfill)), NOW, SETTINGS).status
+    assert (status["errors"], status["refusedRows"]) == (16, 3)
+    files = {"source": {"files": {"exchange": "x", "sets": [{"symbol": "A/B", "path": "a"}]}}}
+    read = parse_resource(feed().model_dump(by_alias=True) | {"spec": files})
+    status = plan(read, Observed(pods=(pod(errors=7, refused_rows=2),)), NOW, SETTINGS).status
+    assert (status["errors"], status["refusedRows"]) == (7, 2)
+
+
 def test_a_problem_of_one_shard_is_reported() -> None:
     pods = (pod(0), pod(1, reason="Reconnecting", message="the connection was lost"))
     status = plan(feed(shards=2), Observed(pods=pods), NOW, SETTINGS).status

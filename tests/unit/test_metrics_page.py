@@ -61,7 +61,7 @@ def test_every_module_with_metrics_is_on_the_page() -> None:
 
 
 STATUS: Json = {
-    "phase": "Complete", "bars": 10, "trades": 2, "errors": 3, "duplicates": 4, "gaps": 1,
+    "phase": "Complete", "bars": 10, "trades": 2, "errors": 8, "refusedRows": 3, "duplicates": 4, "gaps": 1,
     "startedAt": "2024-01-01T00:00:10Z", "finishedAt": "2024-01-01T00:01:00Z", "progress": "3/4",
     "conditions": [{"type": "Finished", "status": "True", "reason": "Complete"}],
 }  # fmt: skip

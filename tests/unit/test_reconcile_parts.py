@@ -153,7 +153,7 @@ def test_the_cache_finds_the_runs_that_depend_on_a_replay() -> None:
     assert cache.dependents("n", "x") == []
 
 
-def test_a_report_in_several_packets_is_read_completely() -> None:
+def test_a_report_in_several_packets_is_read_completely_and_kept_while_the_container_runs() -> None:
     report = ReplayReport(state="running", topic="t" * 2_000)
 
     async def status(request: web.Request) -> web.StreamResponse:
@@ -183,6 +183,10 @@ def test_a_report_in_several_packets_is_read_completely() -> None:
             async with asyncio.timeout(5):
                 assert await reported.get() == ObjectKey("Replay", "n", "x")
             assert poller.reports["pod-p"] == report
+            back_off = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "restartCount": 2, "ready": False}
+            waiting = {"phase": "Running", "podIP": "127.0.0.1", "containerStatuses": [back_off]}
+            poller.track(running | {"status": waiting})
+            assert dict(poller.reports) == {}, "it is of the container that ended"
         finally:
             polling.cancel()
             await runner.cleanup()

@@ -36,6 +36,14 @@ def _latency(share: float) -> str:
     return f"histogram_quantile({share}, {rate})"
 
 
+def _refused() -> str:
+    """Rows that each Feed refused in an hour. All of a Feed that is younger: its first sample may have them already."""
+    of_feed = 'max by (namespace, name) (%s{kind="Feed", %snamespace=~"$namespace", name=~"$name"})'
+    rows_of_feed = of_feed % ("tapedeck_resource_rows_total", 'result="refused", ')
+    created = of_feed % ("tapedeck_resource_creation_timestamp_seconds", "")
+    return f"({rows_of_feed} and on (namespace, name) time() - {created} < 3600) or increase(({rows_of_feed})[1h:])"
+
+
 def build() -> Dashboard:
     """The dashboard."""
     return board(
@@ -60,7 +68,7 @@ def build() -> Dashboard:
                     "Connections down",
                     "Subscriptions without a connection.",
                     "short",
-                    promql('sum(tapedeck_feed_subscriptions{@, name=~"$name", state!="active"}) or vector(0)'),
+                    promql('sum(tapedeck_feed_subscriptions{@, name=~"$name", state=~"down|connecting"}) or vector(0)'),
                     steps=((1, "yellow"),),
                 ),
                 value(
@@ -81,10 +89,7 @@ def build() -> Dashboard:
                     "Refused rows, 1 h",
                     "Rows and messages that are invalid; the table below has the reasons.",
                     "short",
-                    promql(
-                        'sum(increase(tapedeck_resource_rows_total{kind="Feed", result="refused", '
-                        'namespace=~"$namespace", name=~"$name"}[1h])) or vector(0)'
-                    ),
+                    promql(f"sum({_refused()}) or vector(0)"),
                     steps=((1, "yellow"),),
                 ),
                 widths=(4, 5, 5, 5, 5),
@@ -101,13 +106,19 @@ def build() -> Dashboard:
                     ),
                 ),
                 lines(
-                    "Time since the last record",
-                    "By channel. A silent exchange, or a lost connection.",
+                    "Time since the last record and message",
+                    "By channel: since the last record was published, which a recovery may have found, and since the "
+                    "last message of each shard's subscription that has been silent the longest.",
                     "s",
                     promql(
                         "time() - max by (namespace, name, channel) "
                         f"(tapedeck_feed_last_record_timestamp_seconds{_OF})",
                         "{{channel}} {{namespace}}/{{name}}",
+                    ),
+                    promql(
+                        "time() - min by (namespace, name, channel, shard) "
+                        f"(tapedeck_feed_last_message_timestamp_seconds{_OF})",
+                        "{{channel}} messages " + _LEGEND,
                     ),
                 ),
             ),
@@ -115,7 +126,7 @@ def build() -> Dashboard:
                 8,
                 lines(
                     "Subscriptions",
-                    "By the state of their connection.",
+                    "By the state of their connection. An open one has delivered nothing yet.",
                     "short",
                     promql(f"sum by (state) (tapedeck_feed_subscriptions{_OF})", "{{state}}"),
                     stacked=True,

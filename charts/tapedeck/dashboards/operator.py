@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.board import board, row
 from dashboards.panels import lines, value
-from dashboards.queries import promql
+from dashboards.queries import OF_OPERATOR, promql
 from dashboards.variables import metrics_variables
 
 
@@ -120,13 +120,13 @@ def build() -> Dashboard:
                     "Memory",
                     "Resident memory of the operator.",
                     "bytes",
-                    promql("process_resident_memory_bytes{@}", "{{pod}}"),
+                    promql(f"process_resident_memory_bytes{{@}} {OF_OPERATOR}", "{{pod}}"),
                 ),
                 lines(
                     "CPU",
                     "Cores that the operator uses.",
                     "short",
-                    promql("rate(process_cpu_seconds_total{@}[$__rate_interval])", "{{pod}}"),
+                    promql(f"rate(process_cpu_seconds_total{{@}}[$__rate_interval]) {OF_OPERATOR}", "{{pod}}"),
                 ),
             ),
         ],

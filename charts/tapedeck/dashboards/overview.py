@@ -6,11 +6,14 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.board import board, row
 from dashboards.panels import alerts, lines, rows, value
-from dashboards.queries import promql, promql_now, sql
+from dashboards.queries import JOBS, OF_TAPEDECK, promql, promql_now, sql
 from dashboards.variables import metrics_variables, store_variable
 
 _CLAIMS = 'namespace=~"$namespace", persistentvolumeclaim=~".*(redpanda|timescaledb).*"'
-_BOARDS = {"Feed": "feed", "Replay": "replay", "Backtest": "backtest"}
+# The dashboard of each kind, its variable, and the label that has the variable's value: the uid is the id of a run.
+_BOARDS = {
+    "Feed": ("feed", "name", "name"), "Replay": ("replay", "name", "name"), "Backtest": ("backtest", "run", "uid")
+}  # fmt: skip
 _STORED = """
 SELECT (SELECT count(*) FROM bar_series) AS series, (SELECT max(last_ts) FROM bar_series) AS last_bar,
        (SELECT count(*) FROM runs) AS runs, (SELECT count(*) FROM gaps WHERE state = 'open') AS open_gaps,
@@ -20,11 +23,19 @@ SELECT (SELECT count(*) FROM bar_series) AS series, (SELECT max(last_ts) FROM ba
 
 
 def _resources() -> str:
-    """The phase of each resource, with the name of its dashboard as the label ``board``."""
-    expression = 'max by (kind, namespace, name, phase) (tapedeck_resource_phase{namespace=~"$namespace"})'
-    for kind, name in _BOARDS.items():
-        expression = f'label_replace({expression}, "board", "{name}", "kind", "{kind}")'
-    return expression
+    """The phase of each resource, with its dashboard, the variable that chooses it there, and its value as labels."""
+    return " or ".join(_resources_of(kind, *board_of_kind) for kind, board_of_kind in _BOARDS.items())
+
+
+def _resources_of(kind: str, board_name: str, variable: str, label: str) -> str:
+    of_resource = f'max by (kind, namespace, name, %s) (%s{{kind="{kind}", namespace=~"$namespace"}})'
+    phases = of_resource % ("phase", "tapedeck_resource_phase")
+    uids = of_resource % ("uid", "tapedeck_resource_info")
+    one_uid = f"topk by (kind, namespace, name) (1, {uids})"  # a resource that was created again has two for a moment
+    expression = f"{phases} * on (kind, namespace, name) group_left (uid) {one_uid}"
+    expression = f'label_replace({expression}, "board", "{board_name}", "kind", ".+")'
+    expression = f'label_replace({expression}, "variable", "{variable}", "kind", ".+")'
+    return f'label_replace({expression}, "chosen", "$1", "{label}", "(.+)")'
 
 
 def _rate(metric: str, by: str) -> str:
@@ -50,10 +61,10 @@ def build() -> Dashboard:
                         "name": (
                             "Open its dashboard",
                             "/d/tapedeck-${__data.fields.board}?var-namespace=${__data.fields.namespace}"
-                            "&var-name=${__data.fields.name}&${__url_time_range}",
+                            "&var-${__data.fields.variable}=${__data.fields.chosen}&${__url_time_range}",
                         )
                     },
-                    hidden=("Time", "Value", "board"),
+                    hidden=("Time", "Value", "uid", "board", "variable", "chosen"),
                 ),
                 widths=(10, 14),
             ),
@@ -63,7 +74,10 @@ def build() -> Dashboard:
                     "Targets down",
                     "Pods that Prometheus does not reach.",
                     "short",
-                    promql("count(up{@} == 0) or vector(0)"),
+                    promql(
+                        f'count(up{{@, job=~"{JOBS}"}} == 0 and on (namespace) '
+                        "last_over_time(tapedeck_build_info{@}[1d])) or vector(0)"
+                    ),
                     steps=((1, "red"),),
                 ),
                 value(
@@ -171,14 +185,18 @@ def build() -> Dashboard:
                     "Memory",
                     "Resident memory of each pod.",
                     "bytes",
-                    promql("sum by (job, namespace, pod) (process_resident_memory_bytes{@})", "{{namespace}}/{{pod}}"),
+                    promql(
+                        f"sum by (job, namespace, pod) (process_resident_memory_bytes{{@}} {OF_TAPEDECK})",
+                        "{{namespace}}/{{pod}}",
+                    ),
                 ),
                 lines(
                     "CPU",
                     "Cores that each pod uses.",
                     "short",
                     promql(
-                        "sum by (job, namespace, pod) (rate(process_cpu_seconds_total{@}[$__rate_interval]))",
+                        "sum by (job, namespace, pod) "
+                        f"(rate(process_cpu_seconds_total{{@}}[$__rate_interval]) {OF_TAPEDECK})",
                         "{{namespace}}/{{pod}}",
                     ),
                 ),

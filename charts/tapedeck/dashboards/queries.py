@@ -18,6 +18,13 @@ STORE = DataSourceRef(type_val=POSTGRES, uid="${store}")
 CHOSEN = 'job=~"$job", namespace=~"$namespace"'
 
 
+# Jobs of the chart's monitors. Others have jobs of these names too, so series that every program has are also tied to a
+# metric that is Tapedeck's alone.
+JOBS = "feed|replay|transform|backtest|recorder|gateway|operator|store-exporter|redpanda"
+OF_TAPEDECK = "and on (job, namespace, pod) tapedeck_build_info{@}"
+OF_OPERATOR = "and on (job, namespace, pod) tapedeck_operator_queue_depth{@}"
+
+
 def chosen(expression: str) -> str:
     """The expression with the selection of the dashboard's variables in place of each ``@``."""
     return expression.replace("{@", "{" + CHOSEN)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import yaml
 
 CHART = Path(__file__).parents[1]
 SOURCE, BUILT = CHART / "files/alerts.template.yaml", CHART / "files/alerts.yaml"
-_HEADER = "# Built from alerts.template.yaml and the thresholds of values.yaml by `make dashboards`.\n"
+_HEADER = """\
+# Built from alerts.template.yaml and the thresholds of values.yaml by `make dashboards`. Jobs have the names of the
+# chart's monitors, and Prometheus scrapes one release: where it scrapes others, or jobs of the same names, let the
+# chart render the rules (metrics.alerts), which limits them to the release's namespace.
+"""
+# Matchers of the chart alone.
+_NAMESPACES = re.compile(r", @(?:own|watched)@|\{@(?:own|watched)@\}")
 
 
 def plain_rules() -> str:
     """The text of the rule file: what the chart renders by default."""
     values = yaml.safe_load((CHART / "values.yaml").read_text())["metrics"]["alerts"]
-    text = SOURCE.read_text()
+    text = _NAMESPACES.sub("", SOURCE.read_text())
     for name, value in {"runbooks": values["runbooks"], **values["thresholds"]}.items():
         text = text.replace(f"@{name}@", str(value))
     return _HEADER + text[text.index("groups:") :]

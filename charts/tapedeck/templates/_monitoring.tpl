@@ -93,6 +93,16 @@
 {{- end }}
 {{- end }}
 
+{{- /* Fails where alerts are made and Prometheus would find nothing: those about what is missing would fire for ever. */}}
+{{- define "tapedeck.scraped" -}}
+{{- if not (include "tapedeck.podMonitor" .) }}
+{{- fail "metrics.podMonitor.enabled: got false, expected true, because of metrics.alerts.enabled: Prometheus would find no pod, and TapedeckOperatorDown and TapedeckRecorderDown would fire for ever. Set it, or load files/alerts.yaml into a Prometheus that finds the pods by itself" }}
+{{- end }}
+{{- if and (gt (int .Values.gateway.replicas) 0) (not (include "tapedeck.serviceMonitor" .)) }}
+{{- fail "metrics.serviceMonitor.enabled: got false, expected true, because of metrics.alerts.enabled: Prometheus would not find the gateway, and TapedeckGatewayDown would fire for ever. Set it, or load files/alerts.yaml into a Prometheus that finds the pods by itself" }}
+{{- end }}
+{{- end }}
+
 {{- /* Labels of an object that Prometheus or Grafana finds by them. */}}
 {{- define "tapedeck.foundBy" -}}
 {{- merge (deepCopy .labels) (include "tapedeck.labels" (dict "root" .root "name" .name) | fromYaml) | toYaml }}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tapedeck_crds.json import Json
+from tapedeck_crds.resource import FINAL_PHASES
 from tapedeck_deck.cli.scrapes import Scrape
 from tapedeck_operator.plan.reasons import REASONS
 
@@ -13,6 +14,9 @@ LAG_SECONDS = 60.0
 FREE_BYTES_MIN = 1024**3
 _ACTIONS = {str(reason): reason.action for reason in REASONS}
 _LOG_OF = {"page": "gateway", "broker": "deck", "database": "deck"}
+# Conditions that report a problem, whatever the phase is, and reasons of a run that works without one of its parts.
+_TROUBLES = frozenset({("Degraded", "True"), ("PodsFailing", "True"), ("Applied", "False")})
+_PARTS_FAILED = frozenset({"TransformsFailed", "BackfillFailed"})
 # Reasons of a Pending resource that waits as it should.
 _WAITING = frozenset({"Starting", "WaitingForFeed", "WaitingForReplay", "WaitingForLeader", "Filling", "Connecting"})
 
@@ -50,14 +54,19 @@ def of_resources(documents: Iterable[Json]) -> list[Finding]:
         metadata, status = document["metadata"], document.get("status") or {}
         conditions = status.get("conditions") or [{}]
         reason, phase = str(conditions[0].get("reason", "")), status.get("phase", "Pending")
-        refuses = any(each.get("type") == "Degraded" and each.get("status") == "True" for each in conditions)
+        troubles = [each for each in conditions if (each.get("type"), each.get("status")) in _TROUBLES]
         stuck = phase == "Pending" and reason not in ("", *_WAITING)
-        if phase not in ("Failed", "Degraded") and not refuses and not stuck:
+        ended_badly = phase in ("Failed", "Degraded")
+        if not (ended_badly or stuck or reason in _PARTS_FAILED or (troubles and phase not in FINAL_PHASES)):
             continue
         name = f"{document['kind'].lower()}/{metadata['name']}"
         where = "" if metadata.get("namespace", "default") == "default" else f" -n {metadata['namespace']}"
         problem = f"{phase}, {reason}: {status.get('message') or 'no message'}"
-        do = _ACTIONS.get(reason) or f"read `tapedeck describe {name}{where}` and `tapedeck logs {name}{where}`"
+        causes = (reason, *(str(each.get("reason", "")) for each in troubles))
+        do = (
+            next((action for each in causes if (action := _ACTIONS.get(each))), "")
+            or f"read `tapedeck describe {name}{where}` and `tapedeck logs {name}{where}`"
+        )
         found.append(Finding(name, problem, do))
     return found
 

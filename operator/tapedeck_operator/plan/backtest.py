@@ -11,7 +11,15 @@ from tapedeck_crds.report import TRIAL_COUNTS, WINDOW_COUNTS, BacktestReport, Tr
 from tapedeck_crds.sweep import Sweep
 from tapedeck_operator.plan import reasons
 from tapedeck_operator.plan.job_plan import job_children, job_plan, waiting_for_feed
-from tapedeck_operator.plan.run_status import RunStatus, newest_report, report_message, reports_of_index, run_status
+from tapedeck_operator.plan.run_status import (
+    PodFailure,
+    RunStatus,
+    newest_report,
+    of_shard,
+    report_message,
+    reports_of_index,
+    run_status,
+)
 from tapedeck_operator.plan.types import Observed, Plan, Settings
 
 
@@ -113,7 +121,7 @@ def _plan_sweep(backtest: Backtest, sweep: Sweep, observed: Observed, now_ms: in
     parallelism = min(sweep.parallelism or sweep.shards, sweep.shards)
     children = job_children(backtest, observed, settings, keyed=True, completions=sweep.shards, parallelism=parallelism)
     reports = [found for index in range(sweep.shards) if (found := _report_with_trials(observed, index)) is not None]
-    state = _sweep_status(observed, backtest)
+    state = _sweep_status(observed, backtest, sweep.shards)
     if reports:
         state = replace(state, fields=_sweep_fields(sweep, reports))
         if state.phase == "Complete":  # all shards have the same notes, and the last one the result's
@@ -121,11 +129,28 @@ def _plan_sweep(backtest: Backtest, sweep: Sweep, observed: Observed, now_ms: in
     return job_plan(backtest, observed, state, now_ms, settings, children, parallelism=parallelism)
 
 
-def _sweep_status(observed: Observed, backtest: Backtest) -> RunStatus:
+def _sweep_status(observed: Observed, backtest: Backtest, shards: int) -> RunStatus:
     """A sweep is running while any of its shards is; the others may be queued."""
-    running = tuple(replace(pod, index=0) for pod in observed.pods if pod.phase == "Running" and pod.report is not None)
-    all_pods = tuple(replace(pod, index=0) for pod in observed.pods)
-    return run_status(replace(observed, pods=running or all_pods), backtest.status)
+    running = tuple(pod for pod in observed.pods if pod.phase == "Running" and pod.report is not None)
+    of_newest = tuple(pod for pod in observed.pods if pod.index == observed.pods[-1].index)
+    pods = tuple(replace(pod, index=0) for pod in running or of_newest)
+    state = run_status(replace(observed, pods=pods), backtest.status)
+    return replace(state, failing=_failing_shards(observed, shards, any_running=bool(running)))
+
+
+def _failing_shards(observed: Observed, shards: int, *, any_running: bool) -> PodFailure | None:
+    """Why shards fail; None if none does. One that no node accepts waits for those that run, as a queue would."""
+    states = [of_shard(run_status(_of_index(observed, index), None), index) for index in range(shards)]
+    found = [state.failing for state in states if state.failing is not None]
+    if any_running:
+        found = [failing for failing in found if failing.reason != reasons.UNSCHEDULABLE]
+    if not found:
+        return None
+    return replace(found[0], message=f"{len(found)} of {shards} shards fail: {found[0].message}")
+
+
+def _of_index(observed: Observed, index: int) -> Observed:
+    return replace(observed, pods=tuple(replace(pod, index=0) for pod in observed.pods if pod.index == index))
 
 
 def _report_with_trials(observed: Observed, index: int) -> BacktestReport | None:

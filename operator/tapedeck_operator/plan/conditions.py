@@ -17,6 +17,7 @@ READY = "Ready"
 FINISHED = "Finished"
 APPLIED = "Applied"  # set only after a child could not be applied
 DEGRADED = "Degraded"  # set only after too many rows were refused
+PODS_FAILING = "PodsFailing"  # set only after pods failed repeatedly, or one could not start
 
 
 def resource_status(
@@ -37,6 +38,9 @@ def resource_status(
         state = replace(state, reason=failure.reason, message=failure.message)
     if state.degraded:
         state = _degraded(state)
+    failing = None if state.final else state.failing
+    if failing is not None and state.phase in ("Running", "Paused"):
+        state = replace(state, message="; ".join(filter(None, (state.message, failing.message))))
     working = state.phase in ("Running", "Paused")
     now = format_ms(now_ms)
 
@@ -47,14 +51,19 @@ def resource_status(
         condition(READY, working, state.reason, state.message),
         condition(FINISHED, state.final, state.reason if state.final else reasons.NOT_FINISHED, state.message),
     ]
+    had = {c.type for c in previous.conditions} if previous is not None else set()
     if failure is not None:
         conditions.append(condition(APPLIED, False, failure.reason, failure.message))
-    elif previous is not None and any(c.type == APPLIED for c in previous.conditions):
+    elif APPLIED in had:
         conditions.append(condition(APPLIED, True, reasons.APPLIED, ""))
     if state.degraded:
         conditions.append(condition(DEGRADED, True, reasons.ROWS_REFUSED, state.degraded))
-    elif previous is not None and any(c.type == DEGRADED for c in previous.conditions):
+    elif DEGRADED in had:
         conditions.append(condition(DEGRADED, False, reasons.ROWS_TAKEN, ""))
+    if failing is not None:
+        conditions.append(condition(PODS_FAILING, True, failing.reason, failing.message))
+    elif PODS_FAILING in had:
+        conditions.append(condition(PODS_FAILING, False, reasons.NOT_FAILING, ""))
     previous_fields = previous.model_dump() if previous is not None else {}
     fields = {
         **previous_fields,
@@ -86,12 +95,15 @@ def finished_status(resource: AnyResource) -> Status:
 
 
 def transition_events(resource: AnyResource, status: Status, warning: bool) -> tuple[Event, ...]:
-    """An event if the phase changes, or if a Pending run gets another reason."""
+    """An event if the phase changes, a Pending run gets another reason, or pods of one that works begin to fail."""
     previous: Status | None = resource.status
     reason = status.conditions[0].reason
     if previous is not None and previous.phase == status.phase:
         previous_reason = previous.conditions[0].reason if previous.conditions else ""
-        if status.phase != "Pending" or previous_reason == reason:
+        if status.phase != "Pending":
+            before, failing = _pods_failing(previous), _pods_failing(status)
+            return (Event("Warning", failing.reason, failing.message),) if failing and not before else ()
+        if previous_reason == reason:
             return ()
     is_warning = status.phase == "Failed" or warning
     return (Event("Warning" if is_warning else "Normal", reason, status.message or f"phase is now {status.phase}"),)
@@ -100,6 +112,10 @@ def transition_events(resource: AnyResource, status: Status, warning: bool) -> t
 def status_document(status: Status) -> Json:
     """The status as JSON with the field names of the API."""
     return status.model_dump(by_alias=True, exclude_none=True)
+
+
+def _pods_failing(status: Status) -> Condition | None:
+    return next((c for c in status.conditions if c.type == PODS_FAILING and c.status == "True"), None)
 
 
 def _degraded(state: RunStatus) -> RunStatus:

@@ -29,7 +29,7 @@ from tapedeck_operator.plan.job_plan import (
     next_recheck_ms,
     suspended_status,
 )
-from tapedeck_operator.plan.run_status import RunStatus, newest_report, run_status
+from tapedeck_operator.plan.run_status import PodFailure, RunStatus, newest_report, run_status
 from tapedeck_operator.plan.transforms import (
     obsolete_transforms,
     status_with_transforms,
@@ -57,6 +57,7 @@ def _plan_files(feed: Feed, observed: Observed, now_ms: int, settings: Settings)
             "trades": report.trades,
             "duplicates": report.duplicates,
             "errors": report.errors,
+            "refused_rows": report.refused_rows,
             "missing": report.missing or None,
             "gaps": report.gaps or None,
             "progress": f"{report.done}/{report.total}",
@@ -101,16 +102,22 @@ def _backfill_status(feed: Feed, observed: Observed) -> RunStatus | None:
 
 def _joined_status(live: RunStatus, backfill: RunStatus, rejected: bool) -> RunStatus:
     """The state of both parts. A failed backfill fails the Feed only if its input was ``rejected``."""
-    sums = {name: live.fields.get(name, 0) + backfill.fields[name] for name in ("bars", "errors") if backfill.fields}
+    counts = ("bars", "errors", "refused_rows") if backfill.fields else ()
+    sums = {name: live.fields.get(name, 0) + backfill.fields[name] for name in counts}
     refused = (live.fields.get("refused", []) + backfill.fields.get("refused", []))[:REASONS_MAX]
     fields = backfill.fields | live.fields | sums | ({"refused": refused} if refused else {})
-    live = replace(live, degraded=live.degraded or backfill.degraded)
+    live = replace(live, degraded=live.degraded or backfill.degraded, failing=live.failing or _of_backfill(backfill))
     if live.phase == "Failed" or backfill.phase != "Failed":
         return replace(live, fields=fields)
     if rejected:
         return replace(backfill, fields=fields)
     message = f"{live.message}; the backfill failed: {backfill.message}"
     return replace(live, reason=reasons.BACKFILL_FAILED, message=message, fields=fields, warning=True)
+
+
+def _of_backfill(backfill: RunStatus) -> PodFailure | None:
+    failing = backfill.failing
+    return failing and replace(failing, message=f"backfill: {failing.message}")
 
 
 def _run(feed: Feed, backfill: RunStatus | None, observed: Observed, now_ms: int, settings: Settings) -> ChildChanges:

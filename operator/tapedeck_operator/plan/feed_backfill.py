@@ -81,6 +81,7 @@ def _fields(reports: dict[int, FeedReport]) -> Json:
     return {
         "bars": sum(shard.rows for _, shard in shards),
         "errors": sum(report.errors for report in reports.values()),
+        "refused_rows": sum(report.refused_rows for report in reports.values()),
         "symbols": max(report.symbols for report in reports.values()),
         "progress": f"{sum(shard.done for _, shard in shards)}/{sum(shard.total for _, shard in shards)}",
         "backfill": [_shard_fields(index, shard) for index, shard in shards],

@@ -11,11 +11,14 @@ from tapedeck_crds.report import FeedReport
 from tapedeck_operator.plan import names, reasons
 from tapedeck_operator.plan.feed_children import ChildChanges, live_deployment
 from tapedeck_operator.plan.feed_refusals import status_with_refused
-from tapedeck_operator.plan.run_status import RunStatus, pending_pod_status, restarting
+from tapedeck_operator.plan.run_status import RunStatus, not_running_status, of_shard, restarting
 from tapedeck_operator.plan.transforms import transform_name
 from tapedeck_operator.plan.types import Observed, ObservedPod, Patch, Settings
 
-_SUMS = ("bars", "trades", "duplicates", "errors", "tickers", "symbols", "late", "missing", "gaps", "reconnects")
+_SUMS = (
+    "bars", "trades", "duplicates", "errors", "refused_rows", "tickers", "symbols", "late", "missing", "gaps",
+    "reconnects",
+)  # fmt: skip
 
 
 def live_changes(feed: Feed, observed: Observed, settings: Settings) -> ChildChanges:
@@ -56,9 +59,13 @@ def _live_status(
     rejected = next((pod for pod in pods if pod.exit_code == EXIT_BAD_INPUT), None)
     if rejected is not None:
         return replace(_rejected_input(rejected), fields=fields)
-    problem = next((problem for pod in newest if (problem := _problem(feed, pods, pod)) is not None), None)
-    if problem is not None:
-        return replace(problem, fields=fields)
+    problems = [
+        of_shard(problem, shard) if len(newest) > 1 else problem
+        for shard, pod in enumerate(newest)
+        if (problem := _problem(feed, pods, pod)) is not None
+    ]
+    if problems:
+        return replace(min(problems, key=lambda problem: problem.failing is None), fields=fields)
     worst = next((report for report in reports if report.reason != "Live"), reports[0])
     return RunStatus("Running", worst.reason, worst.message, fields)
 
@@ -99,11 +106,10 @@ def _rejected_input(pod: ObservedPod) -> RunStatus:
 def _problem(feed: Feed, pods: list[ObservedPod], pod: ObservedPod | None) -> RunStatus | None:
     """The state of a shard that does not report ``running``; None if it does."""
     report = _report(pod)
-    if pod is None or pod.phase == "Pending":
-        return pending_pod_status(pod)
-    if pod.phase in ("Failed", "Succeeded"):
-        message = (report.message if report is not None else "") or pod.problem or f"pod {pod.name} ended"
-        return restarting((each for each in pods if each.index == pod.index), message)
+    if pod is not None and pod.phase in ("Failed", "Succeeded"):
+        return restarting((each for each in pods if each.index == pod.index), pod)
+    if pod is None or pod.phase == "Pending" or pod.reason:
+        return not_running_status(pod)
     if report is None and feed.status is not None and feed.status.phase == "Running":
         return RunStatus("Running", feed.status.conditions[0].reason, feed.status.message or "")
     if report is None:

@@ -119,7 +119,7 @@ def is_suspended(resource: AnyResource) -> bool:
 
 def suspended_status(state: RunStatus) -> RunStatus:
     """The state of a run that its spec suspends."""
-    return replace(state, phase="Suspended", reason=reasons.SUSPENDED, message="spec.suspend is true")
+    return replace(state, phase="Suspended", reason=reasons.SUSPENDED, message="spec.suspend is true", failing=None)
 
 
 def waiting_for_feed(store_range: StoreRange | None, observed: Observed) -> RunStatus | None:

@@ -13,7 +13,7 @@ from tapedeck_crds.report import BacktestReport, FeedReport, ReplayReport, Repor
 from tapedeck_crds.resource import FINAL_PHASES
 from tapedeck_operator.plan.fill import fill_name
 from tapedeck_operator.plan.names import PART_LABEL, SHARD_LABEL, child_name, referenced_replay
-from tapedeck_operator.plan.reasons import NOT_STARTING, OOM_KILLED
+from tapedeck_operator.plan.reasons import CRASH_LOOP, NOT_STARTING, OOM_KILLED, UNSCHEDULABLE
 from tapedeck_operator.plan.transforms import transform_name
 from tapedeck_operator.plan.types import ActionFailure, Observed, ObservedPod
 
@@ -74,11 +74,15 @@ def observe_pod(kind: str, pod: Json, report: Report | None, now_ms: int) -> Obs
     """A Pod object together with its last report. ``kind`` is that of the resource that it works for."""
     metadata, status = pod["metadata"], pod.get("status", {})
     container: Json = next(iter(status.get("containerStatuses", [])), {})
-    state = container.get("state", {})
-    previous = container.get("lastState", {}) if state.get("waiting") else {}  # a Deployment's pod restarts in place
-    terminated = state.get("terminated") or previous.get("terminated") or {}
+    if container.get("state", {}).get("waiting"):
+        report = None  # it is of the container that ended
+    terminated = _terminated(container, report)
     final_report = parse_report(kind, terminated["message"]) if terminated.get("message") else None
-    reason, problem = _oom_kill(pod, terminated) or _problem(pod, container, now_ms)
+    reason, problem = (
+        _oom_kill(pod, terminated)
+        or _crash_loop(pod, container, terminated, final_report)
+        or _problem(pod, container, now_ms)
+    )
     phase = status.get("phase", "Pending")
     annotations, labels = metadata.get("annotations", {}), metadata.get("labels", {})
     return ObservedPod(
@@ -103,10 +107,13 @@ def is_owned(document: Json, uid: str) -> bool:
 
 
 def pod_url(pod: Json) -> str | None:
-    """The URL of a running pod's probes; None before it runs and after."""
+    """The URL of a running pod's probes; None before it runs, after, and while its container waits for a restart."""
     status = pod.get("status", {})
     address = status.get("podIP")
     if status.get("phase") != "Running" or not address or pod["metadata"].get("deletionTimestamp"):
+        return None
+    container: Json = next(iter(status.get("containerStatuses", [])), {})
+    if container.get("state") and "running" not in container["state"]:
         return None
     ports = pod["spec"]["containers"][0].get("ports") or []
     number = next((port["containerPort"] for port in ports if port.get("name") == "http"), None)
@@ -120,6 +127,31 @@ def parse_report(kind: str, text: str | bytes) -> Report | None:
         return _REPORT_TYPES[kind].model_validate_json(text)
     except ValueError:
         return None
+
+
+def _terminated(container: Json, report: Report | None) -> Json:
+    """How the container ended; empty while it works. A Deployment's pod restarts it in place: how it ended before
+    counts while it waits for the next start, and from the second restart on until it works again."""
+    state = container.get("state", {})
+    starts_again = _starts_again(container) and (report is None or report.state == "starting")
+    before = container.get("lastState", {}) if state.get("waiting") or starts_again else {}
+    return state.get("terminated") or before.get("terminated") or {}
+
+
+def _starts_again(container: Json) -> bool:
+    """Whether the container was restarted more than once and is not ready."""
+    runs = "running" in container.get("state", {})
+    return runs and container.get("restartCount", 0) > 1 and not container.get("ready")
+
+
+def _crash_loop(pod: Json, container: Json, terminated: Json, report: Report | None) -> tuple[str, str] | None:
+    """Reason and problem of a pod whose container ends again and again. Its phase stays Running."""
+    waiting = container.get("state", {}).get("waiting") or {}
+    if waiting.get("reason") != "CrashLoopBackOff" and not (terminated and _starts_again(container)):
+        return None
+    message = report.message if report is not None else ""
+    code = terminated.get("exitCode", "unknown")
+    return CRASH_LOOP, message or f"pod {pod['metadata']['name']} ended with exit code {code}; see its log"
 
 
 def _oom_kill(pod: Json, terminated: Json) -> tuple[str, str] | None:
@@ -143,7 +175,7 @@ def _problem(pod: Json, container: Json, now_ms: int) -> tuple[str, str]:
         return reason, waiting.get("message") or f"pod {name} waits: {reason}"
     scheduled = next((c for c in status.get("conditions", []) if c["type"] == "PodScheduled"), None)
     if scheduled is not None and scheduled["status"] == "False":
-        return scheduled.get("reason", "Unschedulable"), scheduled.get("message", f"no node accepts pod {name}")
+        return scheduled.get("reason", UNSCHEDULABLE), scheduled.get("message", f"no node accepts pod {name}")
     reason, message = status.get("reason", ""), status.get("message", "")
     if status.get("phase") == "Failed" and (reason or message):
         return reason, message or f"pod {name} failed: {reason}"

@@ -30,6 +30,7 @@ CRASH_LOOP = Reason(
     "More than one pod failed, and Kubernetes waits longer before each next one. The message is that of the last.",
     "Read the message, and the log of the failed pod.",
 )
+NOT_FAILING = Reason("NotFailing", "No pod fails any more, or the run has ended or is suspended.")
 SUSPENDED = Reason("Suspended", "spec.suspend is true: no pod runs.", "Set spec.suspend to false to resume.")
 COMPLETE = Reason("Complete", "The run ended successfully. A later change of its spec has no effect.")
 NOT_FINISHED = Reason("NotFinished", "The run has not ended.")
@@ -158,6 +159,11 @@ NOT_STARTING = Reason(
     "NotStarting",
     "The pod has been assigned to a node and its container does not start.",
     "Check the Secrets, ConfigMaps and volumes that the pod mounts; see `kubectl describe pod`.",
+)
+UNSCHEDULABLE = Reason(
+    "Unschedulable",
+    "No node accepts the pod.",
+    "Read the message; lower spec.resources.requests, correct spec.nodeSelector, or add a node.",
 )
 OOM_KILLED = Reason(
     "OOMKilled",

@@ -31,13 +31,22 @@ _PHASES: dict[str, Phase] = {
 
 
 @dataclass(frozen=True)
+class PodFailure:
+    """Why pods of a run fail one after another, or one cannot start."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
 class RunStatus:
     """The state of a run. ``warning`` makes its events Warnings.
 
     ``fields`` are the status fields of its kind: None removes one, and one that is not there stays as it was.
 
     ``recheck_at_ms`` is the time (ms UTC) at which the state changes although nothing else does.
-    ``degraded`` says why a run that works, or is Complete, does so with a part of its input only.
+    ``degraded`` says why a run that works, or is Complete, does so with a part of its input only; ``failing`` why pods
+    of it do not work, though others may.
     """
 
     phase: Phase
@@ -47,6 +56,7 @@ class RunStatus:
     warning: bool = False
     recheck_at_ms: int | None = None
     degraded: str = ""
+    failing: PodFailure | None = None
 
     @property
     def final(self) -> bool:
@@ -67,12 +77,12 @@ def run_status(observed: Observed, previous: Status | None) -> RunStatus:
     if end == "Failed":
         return _deadline_exceeded(observed.job) or _failed(pod, observed.job)
     if pod is not None and pod.phase == "Failed":
-        return restarting(observed.pods, _failure_message(pod))
+        return restarting(observed.pods, pod)
     before = _working_status(previous)
     if _is_starting(pod, before is not None) and (failed := _failed_predecessor(observed)) is not None:
-        return restarting(observed.pods, _failure_message(failed))
+        return restarting(observed.pods, failed)
     if pod is None or pod.phase == "Pending":
-        return pending_pod_status(pod)
+        return not_running_status(pod)
     if report is None:
         return before or RunStatus("Pending", reasons.STARTING, "the pod has not reported yet")
     return RunStatus(_PHASES[report.state], report.reason or report.state.capitalize(), report_message(report))
@@ -87,28 +97,37 @@ def sharded_run_status(observed: Observed, previous: Status | None, shards: int)
     states = []
     for index in range(shards):
         pods = tuple(replace(pod, index=0) for pod in observed.pods if pod.index == index)
-        state = run_status(replace(observed, pods=pods), previous)
-        if state.message and state.phase in ("Pending", "Failed"):
-            state = replace(state, message=f"shard {index}: {state.message}")
-        states.append(state)
+        states.append(of_shard(run_status(replace(observed, pods=pods), previous), index))
     unspecific = (reasons.JOB_FAILED, reasons.POD_FAILED)
     explained = [state for state in states if state.phase == "Failed" and state.reason not in unspecific]
-    return explained[0] if explained else min(states, key=lambda state: _WORST_FIRST.index(state.phase))
+    return explained[0] if explained else min(states, key=_worst_first)
 
 
-def restarting(pods: Iterable[ObservedPod], message: str) -> RunStatus:
+def of_shard(state: RunStatus, index: int) -> RunStatus:
+    """The state with messages that name the shard."""
+    failing = state.failing
+    if failing is not None:
+        failing = replace(failing, message=f"shard {index}: {failing.message}")
+    if state.message and state.phase in ("Pending", "Failed"):
+        state = replace(state, message=f"shard {index}: {state.message}")
+    return replace(state, failing=failing)
+
+
+def restarting(pods: Iterable[ObservedPod], failed: ObservedPod) -> RunStatus:
     """The state of a shard of which a pod failed. The first failure is no warning: the next pod may work."""
+    message = _failure_message(failed)
     if sum(pod.phase == "Failed" for pod in pods) > 1:
-        return RunStatus("Pending", reasons.CRASH_LOOP, message, warning=True)
+        return _failing_status(failed.reason or reasons.CRASH_LOOP, message)
     return RunStatus("Pending", reasons.RESTARTING, message)
 
 
-def pending_pod_status(pod: ObservedPod | None) -> RunStatus:
-    """The state of a run whose pod does not exist yet or is pending."""
+def not_running_status(pod: ObservedPod | None) -> RunStatus:
+    """The state of a run whose pod does not exist yet, is pending, or runs without its container."""
     if pod is None:
         return RunStatus("Pending", reasons.STARTING, "the pod is being created")
-    reason = pod.reason or reasons.STARTING
-    return RunStatus("Pending", reason, pod.problem, warning=reason != reasons.STARTING)
+    if not pod.reason:
+        return RunStatus("Pending", reasons.STARTING, pod.problem)
+    return _failing_status(pod.reason, pod.problem)
 
 
 def job_ended(job: Json | None) -> bool:
@@ -131,6 +150,14 @@ def reports_of_index(observed: Observed, index: int, kind: type[R]) -> list[R]:
     """All reports of that kind by pods of an index, newest first."""
     reports = (pod.report for pod in reversed(observed.pods) if pod.index == index)
     return [report for report in reports if isinstance(report, kind)]
+
+
+def _failing_status(reason: str, message: str) -> RunStatus:
+    return RunStatus("Pending", reason, message, warning=True, failing=PodFailure(reason, message))
+
+
+def _worst_first(state: RunStatus) -> tuple[int, bool]:
+    return _WORST_FIRST.index(state.phase), state.failing is None
 
 
 def _working_status(previous: Status | None) -> RunStatus | None:
@@ -188,5 +215,7 @@ def _failed(pod: ObservedPod | None, job: Json | None) -> RunStatus:
 
 
 def _failure_message(pod: ObservedPod) -> str:
-    message = pod.report.message if pod.report is not None and pod.report.message else pod.problem
+    """Why a pod failed. What Kubernetes did to it explains more than what it said before."""
+    said = pod.report.message if pod.report is not None else ""
+    message = pod.problem or said if pod.reason else said or pod.problem
     return message or f"pod {pod.name} ended with exit code {pod.exit_code}; see its log"

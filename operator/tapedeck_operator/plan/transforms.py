@@ -93,7 +93,7 @@ def status_with_transforms(resource: AnyResource, observed: Observed, state: Run
             message = problem or "the transforms have not finished yet"
             return replace(state, phase="Running", reason=reasons.TRANSFORMING, message=message, recheck_at_ms=given_up)
         return replace(state, message="; ".join(filter(None, (state.message, problem))))
-    if problem is not None and state.phase == "Running":
+    if problem is not None and state.phase in ("Running", "Paused"):
         message = "; ".join(filter(None, (state.message, problem)))
         return replace(state, reason=reasons.TRANSFORMS_FAILED, message=message, warning=True)
     return state
@@ -125,9 +125,7 @@ def _problem(report: Report | None, observed: Observed) -> str | None:
     if report is not None and report.state == "failed":
         return f"transforms failed: {report.message}"
     newest = observed.transform_pods[-1] if observed.transform_pods else None
-    if newest is not None and newest.reason and newest.report is None:
-        return f"transforms have not started: {newest.problem}"
-    return None
+    return f"transforms do not run: {newest.problem}" if newest is not None and newest.reason else None
 
 
 def _finished(resource: AnyResource, report: Report | None, job_end_ms: int) -> bool:

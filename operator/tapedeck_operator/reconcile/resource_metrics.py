@@ -126,7 +126,7 @@ class ResourceMetrics(Collector):
                     condition.add_metric([*labels, each["type"], each["status"].lower(), each["reason"]], 1)
                 rows.add_metric([*labels, "taken"], sum(status.get(field) or 0 for field in _TAKEN[kind]))
                 if kind == "Feed":
-                    rows.add_metric([*labels, "refused"], status.get("errors") or 0)
+                    rows.add_metric([*labels, "refused"], status.get("refusedRows") or 0)
         yield from (phase, condition, info, rows)
         for number in _NUMBERS:
             family = number.family()

@@ -22,6 +22,11 @@ class ExchangeStream:
     symbols: tuple[str, ...]
     interval: str = ""
 
+    @property
+    def channel(self) -> str:
+        """Its channel as metrics name it."""
+        return "tickers" if self.kind == "ticker" else self.kind
+
 
 @dataclass(frozen=True)
 class ExchangeMarkets:
@@ -77,6 +82,9 @@ class MarketDataListener(Protocol):
 
     def on_malformed(self, symbol: str, kind: StreamKind | None, reason: str, payload: str) -> None:
         """A message that cannot be converted; ``symbol`` is empty and ``kind`` None where they cannot be read."""
+
+    def on_open(self, stream: ExchangeStream) -> None:
+        """The connection of this stream's subscription is open, whether or not it delivers anything yet."""
 
     def on_activity(self, stream: ExchangeStream) -> None:
         """The subscription of this stream is alive."""

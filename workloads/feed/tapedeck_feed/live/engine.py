@@ -82,6 +82,7 @@ class LiveEngine:
         self._running_bar_timer = _Timer(RUNNING_BAR_PERIOD)
         self._clock_timer = _Timer(CLOCK_PERIOD)
         self._background: set[asyncio.Task[None]] = set()
+        self._count_states()
 
     @property
     def trouble(self) -> str:
@@ -154,6 +155,12 @@ class LiveEngine:
                 each.sequencer.expect_gap(reconnecting=False)
                 each.suspect_gap()
                 self._start_recovery(each, delay=GAP_GRACE)
+
+    def on_open(self, stream: ExchangeStream) -> None:
+        """The connection of a subscription is open."""
+        for subscription in self._subscriptions:
+            if subscription.stream is stream:
+                subscription.record_open()
 
     def on_activity(self, stream: ExchangeStream) -> None:
         """A subscription is alive."""
@@ -238,6 +245,10 @@ class LiveEngine:
         for connection in Connection:
             number = sum(each.connection is connection for each in self._subscriptions)
             self._stats.subscriptions[connection.name.lower()] = number
+        for channel in {each.stream.channel for each in self._subscriptions}:
+            those = [each for each in self._subscriptions if each.stream.channel == channel]
+            self._stats.last_message_at[channel] = min(each.last_message_at for each in those)
+            self._stats.missed_probes[channel] = max(each.missed_probes for each in those)
 
     def _retry_recoveries(self, now: float) -> None:
         for state in self._states.values():

@@ -58,6 +58,7 @@ class LivenessMonitor:
         self._stats.probes["missed" if is_dead else "quiet"] += 1
         if subscription.last_activity != probed_at:  # a message arrived meanwhile, or it reconnected
             return
+        subscription.missed_probes += is_dead
         has_data = stream.kind == "ticker" or all(self._states[symbol].has_data for symbol in stream.symbols)
         silence = subscription.silence_limit
         if not is_dead:

@@ -23,15 +23,17 @@ FIRST_MESSAGE_TIMEOUT = 3.0  # seconds more for a first message: before it a con
 class Connection(Enum):
     """The connection of a subscription.
 
-    | event \\ state | DOWN | CONNECTING | ACTIVE |
-    |---|---|---|---|
-    | it connects | CONNECTING | – | – |
-    | a message arrives | – | ACTIVE | – |
-    | it ends, fails or is cut | – | DOWN | DOWN |
+    | event \\ state | DOWN | CONNECTING | OPEN | ACTIVE |
+    |---|---|---|---|---|
+    | it connects | CONNECTING | – | – | – |
+    | its connection is open | – | OPEN | – | – |
+    | a message arrives | – | ACTIVE | ACTIVE | – |
+    | it ends, fails or is cut | – | DOWN | DOWN | DOWN |
     """
 
     DOWN = auto()
     CONNECTING = auto()
+    OPEN = auto()
     ACTIVE = auto()
 
 
@@ -41,7 +43,9 @@ class Subscription:
     - ``on_lost`` is called with each end and its reason, ``on_settled`` a while after each reconnect.
     - ``silence_limit``: after so many seconds without a message the exchange is probed. It grows while a probe finds
       nothing new, and returns to its first value with the next message.
-    - ``trouble``: why nothing arrives at present, empty while messages arrive. ``probe``: the last probe's task.
+    - ``trouble``: why nothing arrives at present; empty while messages arrive, or its new connection is open.
+    - ``last_message_at``: when the last message arrived, in Unix time, before the first one when it was made.
+      ``missed_probes``: probes since then that found what it had not delivered. ``probe``: the last probe's task.
     """
 
     def __init__(
@@ -56,6 +60,8 @@ class Subscription:
         self.connection = Connection.DOWN
         self.last_activity = 0.0
         self.trouble = ""
+        self.last_message_at = time.time()
+        self.missed_probes = 0
         self.probe: asyncio.Task[None] | None = None
         self._first_silence_limit = silence_limit
         self._on_lost = on_lost
@@ -63,11 +69,19 @@ class Subscription:
         self._first_message = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
+    def record_open(self) -> None:
+        """Its connection is open. A market where nothing happens sends nothing more."""
+        if self.connection is Connection.CONNECTING:
+            self.connection = Connection.OPEN
+            if not self.missed_probes:
+                self.trouble = ""
+
     def record_activity(self) -> None:
         """A message arrived."""
-        if self.connection is Connection.CONNECTING:
+        if self.connection is not Connection.DOWN:
             self.connection = Connection.ACTIVE
         self.last_activity, self.trouble = time.monotonic(), ""
+        self.last_message_at, self.missed_probes = time.time(), 0
         self.silence_limit = self._first_silence_limit
         self._first_message.set()
 

@@ -26,7 +26,8 @@ class FeedStats:
 
     ``open_gaps`` are the symbols of which records may be missing at present, ``subscriptions`` the number of those in
     each state. ``recoveries`` and ``probes`` count by result; ``acknowledged_at`` has, by channel, when the last
-    record was acknowledged, in Unix time.
+    record was acknowledged, in Unix time. ``last_message_at`` has the time of the last message of the subscription that
+    has been silent the longest, ``missed_probes`` how many probes have since found what one had not delivered.
     """
 
     trades: int = 0
@@ -43,10 +44,12 @@ class FeedStats:
     clock_skew_ms: int | None = None
     without_ids: bool = False
     open_gaps: int = 0
-    subscriptions: dict[str, int] = field(default_factory=lambda: {"active": 0, "connecting": 0, "down": 0})
+    subscriptions: dict[str, int] = field(default_factory=lambda: {"active": 0, "open": 0, "connecting": 0, "down": 0})
     recoveries: dict[str, int] = field(default_factory=lambda: {"complete": 0, "failed": 0})
     probes: dict[str, int] = field(default_factory=lambda: {"missed": 0, "quiet": 0, "failed": 0})
     acknowledged_at: dict[str, float] = field(default_factory=dict)
+    last_message_at: dict[str, float] = field(default_factory=dict)
+    missed_probes: dict[str, int] = field(default_factory=dict)
     refusals: Refusals = field(default_factory=Refusals)
     latency_counts: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BUCKETS) + 1))
     latency_sum: float = 0.0
@@ -147,7 +150,7 @@ class FeedStats:
             yield gauge_family(f"tapedeck_feed_{name}", about, number)
         yield gauge_family_by(
             "tapedeck_feed_subscriptions",
-            "Subscriptions, by the state of their connection.",
+            "Subscriptions, by the state of their connection; an open one has delivered nothing yet.",
             "state",
             dict(self.subscriptions),
         )
@@ -156,6 +159,18 @@ class FeedStats:
             "When the broker last acknowledged a record.",
             "channel",
             dict(self.acknowledged_at),
+        )
+        yield gauge_family_by(
+            "tapedeck_feed_last_message_timestamp_seconds",
+            "When the subscription that has been silent the longest had its last message, or the pod's start.",
+            "channel",
+            dict(self.last_message_at),
+        )
+        yield gauge_family_by(
+            "tapedeck_feed_missed_probes",
+            "Probes of a subscription since its last message that found records which it had not delivered.",
+            "channel",
+            dict(self.missed_probes),
         )
 
     def _latency_histogram(self) -> Metric:

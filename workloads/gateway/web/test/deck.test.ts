@@ -73,6 +73,13 @@ describe("the lists", () => {
     expect(problemOf(resource({ phase: "Running", message: "all well" }))).toBe("");
     const conditions = [{ type: "Degraded", status: "True", reason: "Late", message: "3 bars are missing" }];
     expect(problemOf(resource({ phase: "Running", conditions }))).toBe("3 bars are missing");
+    const failing = [{ type: "Ready", status: "True", reason: "Running" }, { type: "PodsFailing", status: "True", message: "shard 2 fails" }];
+    expect(problemOf(resource({ phase: "Running", conditions: failing }))).toBe("shard 2 fails");
+    const refused = [{ type: "Applied", status: "False", message: "no permission" }];
+    expect(problemOf(resource({ phase: "Running", conditions: refused }))).toBe("no permission");
+    expect(problemOf(resource({ phase: "Complete", conditions: refused }))).toBe("");
+    const parts = [{ type: "Ready", status: "True", reason: "BackfillFailed" }];
+    expect(problemOf(resource({ phase: "Running", message: "the backfill failed", conditions: parts }))).toBe("the backfill failed");
   });
   it("have replays whose resource was deleted", () =>
     expect(unlisted([played("a", false, "u"), played("b", false, "v")], [resource({})]).map(({ name }) => name)).toEqual(["b"]));

@@ -15,7 +15,7 @@ from tapedeck_feed.exchanges.adapter import ExchangeStream, MarketDataListener
 from tapedeck_feed.exchanges.ccxt.client import CcxtClient
 from tapedeck_feed.exchanges.ccxt.conversion import to_bar, to_ticker
 from tapedeck_feed.exchanges.ccxt.errors import handshake_retry_after, translate_error
-from tapedeck_feed.exchanges.ccxt.websocket import OnTradeRow, TradeForwarder
+from tapedeck_feed.exchanges.ccxt.websocket import ON_OPEN, OnTradeRow, TradeForwarder
 from tapedeck_feed.exchanges.errors import ExchangeUnreachable, SubscriptionLost
 from tapedeck_feed.exchanges.lifecycle import run_until_first_ends
 
@@ -68,6 +68,7 @@ class CcxtStreams:
         self, stream: ExchangeStream, listener: MarketDataListener, wait: Callable[[], Awaitable[bool]]
     ) -> None:
         disconnects, delivered = self._client.api.disconnects, False
+        ON_OPEN.set(partial(listener.on_open, stream))
         while True:
             try:
                 forwarded = await wait()
@@ -80,6 +81,7 @@ class CcxtStreams:
             except ccxt.BaseError as error:
                 raise translate_error(error, None) from None
             delivered = True
+            ON_OPEN.set(None)
             listener.on_activity(stream)
             if forwarded:
                 await asyncio.sleep(FORWARDED_POLL_INTERVAL)

@@ -9,9 +9,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -27,12 +29,24 @@ from tapedeck_feed.exchanges.request_metrics import counted_rate_limit_wait
 OnMalformed = Callable[[str, str], None]
 """Called with (reason, message) for a message that ccxt cannot parse."""
 OnTradeRow = Callable[[dict[str, Any]], None]
+ON_OPEN: ContextVar[Callable[[], None] | None] = ContextVar("on_open", default=None)
+"""Called when a connection is open that the present task uses; ccxt chooses the connection of a subscription."""
 ISO_END = 253_402_300_800_000  # the year 10000, milliseconds UTC
 
 
 @lru_cache(maxsize=16)
 def _iso_second(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+def tell_when_open(connected: asyncio.Future[Any], on_open: Callable[[], None]) -> None:
+    """Call ``on_open`` once ccxt's future of a connection is resolved; not where the connection fails."""
+
+    def tell(done: asyncio.Future[Any]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            on_open()
+
+    connected.add_done_callback(tell)
 
 
 class FastParsing:
@@ -88,6 +102,8 @@ def load_exchange_class(module: str, name: str) -> type[Any]:
             client = super().client(url)
             if is_new:
                 self._guard(client)
+            if (on_open := ON_OPEN.get()) is not None:
+                tell_when_open(client.connected, on_open)
             return client
 
         def on_close(self, client: Any, error: Any) -> None:

@@ -14,12 +14,17 @@ export function speedOf({ kind, status }: Resource): string {
   return kind === "Replay" && typeof speed === "string" ? speed : "";
 }
 
+// The status of a condition that reports a problem, and reasons of a run that works without one of its parts.
+const troubles: Record<string, string> = { Degraded: "True", PodsFailing: "True", Applied: "False" };
+const partsFailed = ["TransformsFailed", "BackfillFailed"];
+
 /** What is wrong with a resource: the message of a failed or degraded one, and of a condition that reports a problem. */
 export function problemOf({ status }: Resource): string {
   const { phase, message = "", conditions = [] } = status ?? {};
   if (phase === "Failed" || phase === "Degraded" || phase === "Pending") return message;
-  const wrong = conditions.find(({ type, status: holds }) => (type === "Degraded" && holds === "True") || (type === "Healthy" && holds === "False"));
-  return wrong?.message ?? "";
+  const wrong = conditions.find(({ type, status: holds }) => troubles[type] === holds);
+  if (phase === "Complete") return "";
+  return wrong?.message ?? (partsFailed.includes(conditions[0]?.reason ?? "") ? message : "");
 }
 
 /** Replays with a topic of which no resource is known. */
