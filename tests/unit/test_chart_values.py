@@ -24,7 +24,13 @@ def with_size(size: Any) -> Json:
 
 
 def with_threshold(value: Any) -> Json:
-    return {**EXTERNAL, "metrics": {"alerts": {"enabled": True, "thresholds": {"gapsOpenFor": value}}}}
+    alerts = {"enabled": True, "thresholds": {"gapsOpenFor": value}}
+    monitors = {name: {"enabled": True} for name in ("podMonitor", "serviceMonitor")}
+    return {
+        **EXTERNAL,
+        "metrics": {"alerts": alerts, **monitors},
+        "networkPolicies": {"metricsFrom": [{"namespaceSelector": {}}]},
+    }
 
 
 @pytest.mark.parametrize("size", ["100G", "1.5Ti", "500Mi", "2P"])
