@@ -124,6 +124,12 @@ describe("a replay that plays", () => {
     await see("[data-figure='Virtual time']", "1970-01-01 00:03");
     const candles = drawn.find(({ kind }) => kind === "Candlestick");
     expect(candles?.data.map(({ time }) => time / 60)).toEqual([2]);
+    receive({ type: "bars", id: idOf("bars"), bars: [bar(3), bar(4)] });
+    await see("[data-figure='Virtual time']", "1970-01-01 00:05");
+    receive({ type: "bars", id: idOf("bars"), snapshot: true, bars: [] }); // after a seek to the start that was missed
+    tell({ position: null, epoch: "2.0" });
+    await see(".chart-cover", "No bars yet");
+    expect(drawn.find(({ kind }) => kind === "Candlestick")?.data).toEqual([]);
   });
 
   it("says when the broker or the gateway cannot be reached", async () => {

@@ -80,11 +80,12 @@ export class BarFeed {
     else if (message.type === "bars") this.changed(this.series.push(bars));
   }
 
+  /** Show a snapshot, also one without bars: the chart is no longer being loaded. What was loaded before it is loaded again. */
   private begin(bars: Bar[]): void {
+    const before = this.series.first ?? Infinity;
     this.isReady = true;
-    this.series.snapshot(bars);
-    this.events.onChange({ kind: "all" }); // also without bars: the chart is no longer being loaded
-    if (this.series.bars.length < ENOUGH_BARS) void this.loadOlder();
+    this.changed(this.series.snapshot(bars));
+    if (bars.length < ENOUGH_BARS || before < (this.series.first ?? Infinity)) void this.loadOlder();
   }
 
   private changed(change: BarChange): void {

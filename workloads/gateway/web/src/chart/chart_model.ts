@@ -51,6 +51,7 @@ export class ChartModel {
   private shownTrade: DrawnTrade | null = null;
   private sought: DrawnTrade | null = null; // what is to be brought into sight when its bars are loaded
   private wanted = ""; // the series that was asked for
+  private newest = -Infinity; // the open of the last bar that was given
   private retry: ReturnType<typeof setTimeout> | undefined;
   private readonly batch = new FrameBatch((change) => this.draw(change));
 
@@ -140,7 +141,9 @@ export class ChartModel {
     this.addLayers();
     this.feed = new BarFeed(symbol, length, {
       onChange: (change) => {
-        if (this.bars.length === 0 && this.feed?.isReady === true) this.events.onReset();
+        const last = this.bars.at(-1)?.ts ?? -Infinity;
+        if (last < this.newest) this.events.onReset();
+        this.newest = last;
         this.state.value = "ready";
         this.batch.add(change);
       },
@@ -156,6 +159,7 @@ export class ChartModel {
     this.batch.cancel();
     this.feed?.close();
     this.feed = null;
+    this.newest = -Infinity;
     this.removeLayers();
     if (this.shown.value !== null) this.chart.apply([], { kind: "all" });
     this.shown.value = null;
@@ -226,11 +230,14 @@ export class ChartModel {
   }
 
   private transform(shown: ShownSeries, { series, overlay }: { series: string; overlay: boolean }) {
-    const redraw = (from: number) => {
-      const at = this.feed?.series.indexAt(from) ?? 0;
-      this.batch.add(from === -Infinity ? { kind: "all" } : { kind: "tail", from: Math.max(0, at - 1) });
-    };
-    const feed = new TransformFeed(shown.symbol, series, shown.length, redraw, (error) => this.fail(error));
+    const feed = new TransformFeed(shown.symbol, series, shown.length, {
+      onChange: (from) => {
+        const at = this.feed?.series.indexAt(from) ?? 0;
+        this.batch.add(from === -Infinity ? { kind: "all" } : { kind: "tail", from: Math.max(0, at - 1) });
+      },
+      onError: (error) => this.fail(error),
+      onLoaded: () => (this.error.value = null),
+    });
     this.transforms.push(feed);
     return transformIndicator(feed, series, overlay, shown.length.width_ms);
   }
