@@ -108,6 +108,24 @@ describe("a replay that plays", () => {
     expect(text("#connection")).toBe("live");
   });
 
+  it("steps by the bars that are shown, which may be longer than the wanted ones", async () => {
+    const posted: unknown[] = [];
+    const answering = fetch;
+    vi.stubGlobal("fetch", (address: string, init?: RequestInit) => {
+      if (init?.method !== "POST") return answering(address, init);
+      posted.push(JSON.parse(init.body as string));
+      return Promise.resolve(new Response("{}"));
+    });
+    answers["/symbols"] = { ticker: "x", pricescale: 100, timezone: "Etc/UTC", supported_resolutions: ["5"] };
+    history.pushState(null, "", "/?symbol=coinbase:ETH/USD&interval=1m");
+    answers["/api/replays"] = [{ ...PLAYED, symbols: ["BTC/USD", "ETH/USD"] }];
+    window.dispatchEvent(new PopStateEvent("popstate"));
+    await eventually(() => expect(socket.sent.at(-1)).toMatchObject({ channel: "bars", interval: "5m" }));
+    window.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
+    window.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowLeft" }));
+    await eventually(() => expect(posted).toEqual([{ step: 5 }, { seek: 5 * M, paused: true }]));
+  });
+
   it("is drawn up to its position, and taken back by a seek", async () => {
     const bar = (n: number) => ({ ts: n * M, open: 1, high: 2, low: 1, close: 2, volume: 1, closed: true });
     const last = () => place.querySelector<HTMLElement>("#chart")?.dataset["last"];

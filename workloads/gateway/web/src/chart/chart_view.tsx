@@ -12,7 +12,7 @@ import { parseIndicators } from "../indicators/catalogue";
 import type { DrawnTrade } from "../run/open_trade";
 import { Unreachable } from "../shell/panel";
 import { colors } from "../shell/theme";
-import { canControl } from "../transport/actions";
+import { canControl, shownLength } from "../transport/actions";
 import { seek } from "../transport/seeks";
 import { takeBar } from "../transport/strip_data";
 import { ChartModel } from "./chart_model";
@@ -58,6 +58,11 @@ export function ChartView({ number, runFeed, trade, empty }: ChartViewProps) {
   useSignalEffect(() => {
     const wanted = resolutionOf(number);
     if (model.value !== null && wanted !== null) void model.value.select(symbolOf(number), wanted, resolutions.value ?? []);
+  });
+  useSignalEffect(() => {
+    if (number !== 0) return;
+    shownLength.value = model.value?.shown.value?.length ?? null;
+    return () => (shownLength.value = null);
   });
   useSignalEffect(() => model.value?.setIndicators(parseIndicators(parameter("indicators", number))));
   useSignalEffect(() => model.value?.chart.setLogarithmic(parameter("scale", number) === "log"));
