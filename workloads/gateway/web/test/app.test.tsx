@@ -2,7 +2,7 @@
 // The whole Deck over fake answers: what a reader sees of a replay that plays, of one that cannot be reached, and of none.
 import { render } from "preact";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { drawn } from "./fake_charts";
+import { applied, drawn } from "./fake_charts";
 import { FakeWebSocket } from "./fake_socket";
 import { trade } from "./run/made";
 
@@ -160,6 +160,21 @@ describe("a replay that plays", () => {
     expect(text("[data-figure='Virtual time']")).toContain("00:10"); // what is known stays in sight
   });
 
+  it("stays where it was scrolled to: only a change of zone or colours gives the charts options, and none an offset", async () => {
+    const given = applied.at(-1) ?? []; // an earlier page may still follow the address
+    await eventually(() => expect(JSON.stringify(given)).toContain("timeVisible"));
+    const address = async (search: string) => {
+      given.length = 0;
+      history.pushState(null, "", search);
+      window.dispatchEvent(new PopStateEvent("popstate"));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return given.map((each) => JSON.stringify(each));
+    };
+    expect(await address("/?a=60000&indicators=sma:5")).toEqual([]);
+    const [options, ...others] = await address("/?a=60000&zone=local");
+    expect([options?.includes("timeScale"), options?.includes("rightOffset"), others]).toEqual([true, false, []]);
+  });
+
   it("offers to play it again after its end", async () => {
     tell({ ended: true });
     await see("#deck-state", "ENDED");
@@ -216,6 +231,20 @@ describe("a run that has ended", () => {
     place.querySelector<HTMLButtonElement>("#trade button")?.click();
     await eventually(() => expect(chart()?.["trade"]).toBe(""));
     expect(location.search).toBe("?run=r1");
+  });
+
+  it("is not drawn on the chart of another exchange", async () => {
+    answers["/api/v1/runs"] = { runs: [{ ...RUN, exchange: "kraken", state: "complete" }] };
+    answers["/api/v1/runs/r1/fills"] = { fills: [{ seq: 0, symbol: "BTC/USD", ts: 4 * M, side: "buy", size: 1, price: 1 }] };
+    history.replaceState(null, "", "/?run=r1&trade=3");
+    await show();
+    for (const channel of ["fills", "equity"]) receive({ type: channel, id: idOf(channel), snapshot: true, fills: [], points: [] });
+    await eventually(() => expect(chart()?.["equity"]).toBe("1"));
+    await see("#trade", "Trade 3");
+    expect([chart()?.["markers"], chart()?.["trade"]]).toEqual(["0", ""]);
+    history.pushState(null, "", "/?run=r1&trade=open");
+    window.dispatchEvent(new PopStateEvent("popstate"));
+    await see("#trade", "No trade of this symbol is open.");
   });
 
   it("has nothing of a trade right of the last bar, and says so of a trade that it lacks", async () => {

@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 import { get, messageOf } from "../data/request";
 import type { Bar, Resolution, SymbolInfo } from "../data/types";
+import { marketOf } from "../deck/defaults";
 import { type Added, CATALOGUE, formatOne } from "../indicators/catalogue";
 import { IndicatorLayer } from "../indicators/indicator_layer";
 import { TransformFeed, transformIndicator } from "../indicators/transform";
@@ -34,6 +35,12 @@ export interface ChartModelEvents extends Omit<ChartEvents, "onNeedOlder"> {
   onReset: () => void;
 }
 
+/** A trade, and the exchange of its run. */
+export interface ShownTrade {
+  exchange: string;
+  trade: DrawnTrade;
+}
+
 export class ChartModel {
   readonly chart: PriceChart;
   readonly shown = signal<ShownSeries | null>(null);
@@ -48,7 +55,7 @@ export class ChartModel {
   private transforms: TransformFeed[] = [];
   private added: readonly Added[] = [];
   private shownRun: { run: ShownRun; withEquity: boolean } | null = null;
-  private shownTrade: DrawnTrade | null = null;
+  private shownTrade: ShownTrade | null = null;
   private sought: DrawnTrade | null = null; // what is to be brought into sight when its bars are loaded
   private wanted = ""; // the series that was asked for
   private newest = -Infinity; // the open of the last bar that was given
@@ -118,10 +125,10 @@ export class ChartModel {
   }
 
   /** Show a trade of the run, and bring it into sight; null for none. */
-  setTrade(trade: DrawnTrade | null): void {
-    if (trade === this.shownTrade) return;
-    this.shownTrade = trade;
-    this.sought = trade;
+  setTrade(shown: ShownTrade | null): void {
+    if (shown?.trade === this.shownTrade?.trade && shown?.exchange === this.shownTrade?.exchange) return;
+    this.shownTrade = shown;
+    this.sought = shown?.trade ?? null;
     if (this.shown.value === null) return;
     this.addLayers();
     this.showSought();
@@ -136,7 +143,7 @@ export class ChartModel {
     this.error.value = null;
     const decimals = Math.max(0, Math.round(Math.log10(info.pricescale)));
     this.shown.value = { symbol, length, decimals, info };
-    this.sought = this.shownTrade;
+    this.sought = this.shownTrade?.trade ?? null;
     this.chart.begin(length, decimals);
     this.addLayers();
     this.feed = new BarFeed(symbol, length, {
@@ -206,13 +213,13 @@ export class ChartModel {
   }
 
   private addRun(shown: ShownSeries, run: ShownRun, pane: number | null): void {
-    this.run = new RunLayer(this.chart.api, this.chart.candles, shown.length, shortName(shown), pane, this.colors);
+    this.run = new RunLayer(this.chart.api, this.chart.candles, shown.length, marketOf(shown.symbol), pane, this.colors);
     this.chart.add(this.run);
     this.run.show(run);
   }
 
-  private addTrade(shown: ShownSeries, trade: DrawnTrade): void {
-    if (trade.symbol !== shortName(shown)) return;
+  private addTrade(shown: ShownSeries, { exchange, trade }: ShownTrade): void {
+    if (`${exchange}:${trade.symbol}` !== marketOf(shown.symbol)) return;
     this.trade = new TradeLayer(this.chart.api, trade, shown.length, this.colors);
     this.chart.add(this.trade);
   }
@@ -260,6 +267,3 @@ export class ChartModel {
     exposeState(this.chart.container, this.bars, this.indicators, this.run, this.trade);
   }
 }
-
-/** A symbol as runs name it, without its exchange. */
-const shortName = ({ symbol }: ShownSeries): string => symbol.replace(/^.*?:/, "");

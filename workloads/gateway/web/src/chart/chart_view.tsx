@@ -5,7 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { resolutions } from "../data/resources";
 import type { Loadable } from "../data/loadable";
 import type { RunFeed } from "../data/run_feed";
-import { addressProblem, parameter, replay, resolutionOf, run, symbolOf } from "../deck/selection";
+import { addressProblem, parameter, replay, resolutionOf, run, runExchange, symbolOf } from "../deck/selection";
 import { forgetSeen, sawBar } from "../deck/replay_state";
 import { DrawingLayer } from "../drawings/drawing_layer";
 import { parseIndicators } from "../indicators/catalogue";
@@ -77,11 +77,14 @@ export function ChartView({ number, runFeed, trade, empty }: ChartViewProps) {
     if (feed === null || shown === null || !belongs) model.value?.setRun(null, false);
     else
       model.value?.setRun(
-        { cash: shown.cash, fills: feed.fills.value, equity: feed.equity.value },
+        { cash: shown.cash, exchange: shown.exchange, fills: feed.fills.value, equity: feed.equity.value },
         number === 0 && feed.equity.value.length > 0,
       );
   });
-  useSignalEffect(() => model.value?.setTrade(trade.value.value));
+  useSignalEffect(() => {
+    const [exchange, shown] = [runExchange.value, trade.value.value];
+    model.value?.setTrade(shown === null || exchange === null ? null : { exchange, trade: shown });
+  });
 
   return (
     <section class="chart" aria-label={`Chart ${number + 1}`}>

@@ -1,5 +1,5 @@
 // What the Deck shows: what its address says, and defaults for the rest. A chart of the grid has parameters of its own.
-import { batch, computed, effect, signal } from "@preact/signals";
+import { batch, computed, effect, type ReadonlySignal, signal } from "@preact/signals";
 import { played, resolutions, runs, storedSymbols } from "../data/resources";
 import type { PlayedReplay, Resolution } from "../data/types";
 import { deckAddress, navigate } from "../shell/router";
@@ -9,9 +9,15 @@ import { defaultReplay, defaultRun, namedReplay, replayOf, shownSymbol, symbolsO
 export const CHARTS_MAX = 4;
 
 const query = computed(() => new URLSearchParams(deckAddress.value.split("?")[1] ?? ""));
+const parameters = new Map<string, ReadonlySignal<string | null>>();
 
-/** A parameter of the Deck, or of one of its charts; null where it is not there. */
-export const parameter = (name: string, chart = 0): string | null => query.value.get(parameterName(name, chart));
+/** A parameter of the Deck, or of one of its charts; null where it is not there. Who reads it is told of its changes alone. */
+export function parameter(name: string, chart = 0): string | null {
+  const full = parameterName(name, chart);
+  let found = parameters.get(full);
+  if (found === undefined) parameters.set(full, (found = computed(() => query.value.get(full))));
+  return found.value;
+}
 
 export const parameterName = (name: string, chart: number): string => (chart === 0 ? name : `${name}${chart + 1}`);
 
@@ -58,6 +64,7 @@ export const run = computed(() => {
 });
 
 export const runId = computed(() => run.value?.run_id ?? null);
+export const runExchange = computed(() => run.value?.exchange ?? null);
 
 /** The number of the run's trade that is shown; null for none. */
 export const tradeNumber = computed(() => (/^\d{1,15}$/.test(parameter("trade") ?? "") ? Number(parameter("trade")) : null));

@@ -5,7 +5,8 @@ import type { RunFeed } from "../data/run_feed";
 import { chosenTrade } from "../run/chosen_trade";
 import { type DrawnTrade, openTrade } from "../run/open_trade";
 import { PARTS_MS, tradeOf } from "../run/run_parts";
-import { isOpenTrade, runId, symbolOf, tradeNumber } from "./selection";
+import { marketOf } from "./defaults";
+import { isOpenTrade, runExchange, runId, symbolOf, tradeNumber } from "./selection";
 
 export function useShownTrade(feed: ReadonlySignal<RunFeed | null>): ReadonlySignal<Loadable<DrawnTrade>> {
   const shown = useSignal<Loadable<DrawnTrade>>(LOADING);
@@ -29,7 +30,11 @@ function followClosed(shown: Signal<Loadable<DrawnTrade>>): (() => void) | undef
 
 /** The trade that is open after the fills up to the replay's position. It stays the same one until its position does not. */
 function followOpen(feed: ReadonlySignal<RunFeed | null>, shown: Signal<Loadable<DrawnTrade>>): () => void {
-  const text = computed(() => JSON.stringify(openTrade(feed.value?.fills.value ?? [], symbolOf(0).replace(/^.*?:/, ""))));
+  const text = computed(() => {
+    const [, exchange, symbol] = /^(.*?):(.*)$/.exec(marketOf(symbolOf(0))) ?? [];
+    const fills = exchange === runExchange.value ? (feed.value?.fills.value ?? []) : [];
+    return JSON.stringify(openTrade(fills, symbol ?? ""));
+  });
   return effect(() => {
     const trade = JSON.parse(text.value) as DrawnTrade | null;
     shown.value = trade === null ? { value: null, error: "No trade of this symbol is open." } : loaded(trade);
