@@ -1,6 +1,5 @@
 // @vitest-environment happy-dom
 // The whole Deck over fake answers: what a reader sees of a replay that plays, of one that cannot be reached, and of none.
-import { render } from "preact";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { applied, drawn } from "./fake_charts";
 import { FakeWebSocket } from "./fake_socket";
@@ -30,6 +29,7 @@ let answers: Record<string, unknown> = {};
 let place: HTMLElement;
 let socket: FakeWebSocket;
 let seq = 1;
+let unmount = () => undefined as void;
 
 beforeEach(() => {
   answers = {
@@ -59,8 +59,9 @@ beforeEach(() => {
   history.replaceState(null, "", "/");
   place = document.body.appendChild(document.createElement("div"));
 });
-afterEach(() => {
-  render(null, place);
+afterEach(async () => {
+  unmount();
+  await new Promise((resolve) => setTimeout(resolve, 100)); // effects end a moment later: an earlier page must not hear keys
   place.remove();
   vi.unstubAllGlobals();
 });
@@ -74,6 +75,7 @@ async function open() {
   connect();
   socket = FakeWebSocket.newest(); // an earlier page may still try to connect again
   preact.render(<App />, place);
+  unmount = () => preact.render(null, place);
   socket.open();
   receive({ type: "welcome", session: "s", limits: { ping_seconds: 15 } });
   receive({ type: "services", broker: true, database: true });
@@ -196,6 +198,108 @@ describe("a replay that plays", () => {
     keys?.dispatchEvent(new Event("close")); // as a browser tells of it once the dialog is gone
     await new Promise((resolve) => setTimeout(resolve, 50));
     jump();
+  });
+});
+
+describe("the keyboard", () => {
+  const pressOn = (target: EventTarget | null | undefined, key: string, options: KeyboardEventInit = {}) =>
+    target?.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true, ...options }));
+  const button = (name: string) => [...place.querySelectorAll("button")].find(({ textContent }) => textContent === name);
+  const posted: unknown[] = [];
+  const searches = new Map<string | null, (found: unknown) => void>();
+
+  beforeEach(async () => {
+    posted.length = 0;
+    searches.clear();
+    const answering = fetch;
+    vi.stubGlobal("fetch", (address: string, init?: RequestInit) => {
+      const { pathname, searchParams } = new URL(address, "http://x");
+      if (pathname === "/search" && searchParams.get("limit") === "30")
+        return new Promise((answer) =>
+          searches.set(searchParams.get("query"), (found) => answer(new Response(JSON.stringify(found)))),
+        );
+      if (init?.method !== "POST") return answering(address, init);
+      posted.push(JSON.parse(init.body as string));
+      return Promise.resolve(new Response("{}"));
+    });
+    answers["/api/replays"] = [{ ...PLAYED, symbols: ["BTC/USD", "ETH/USD"] }];
+    history.replaceState(null, "", `/?a=${20 * M}&b=${30 * M}`);
+    await open();
+    await subscribed("replay");
+    await subscribed("bars");
+    tell({});
+    await see("#deck-state", "PLAYING");
+  });
+
+  it("is that of an open dialog, whichever it is", async () => {
+    button("Indicators")?.click();
+    await see("dialog", "Moving average");
+    pressOn(document.body, " ");
+    place.querySelector("dialog")?.dispatchEvent(new Event("close"));
+    await eventually(() => expect(place.querySelector("dialog")).toBeNull());
+    pressOn(document.body, "]");
+    await eventually(() => expect(posted).toEqual([{ speed: 120 }]));
+  });
+
+  it("moves the points of the loop by bars and to the ends of the range, and the position", async () => {
+    const point = (name: string) => place.querySelector(`.handle.${name}`);
+    pressOn(point("a"), "ArrowRight");
+    await eventually(() => expect(location.search).toBe(`?a=${21 * M}&b=${30 * M}`));
+    pressOn(point("a"), "ArrowLeft", { shiftKey: true });
+    await eventually(() => expect(location.search).toBe(`?a=${11 * M}&b=${30 * M}`));
+    pressOn(point("b"), "End");
+    pressOn(point("a"), "Home");
+    await eventually(() => expect(location.search).toBe(`?a=0&b=${60 * M}`));
+    expect(posted).toEqual([]);
+    pressOn(point("position"), "ArrowDown");
+    pressOn(point("position"), "PageUp");
+    await eventually(() => expect(posted).toEqual([{ seek: 9 * M, paused: true }, { step: 10 }]));
+    pressOn(point("position"), "Tab");
+    expect(posted).toHaveLength(2);
+  });
+
+  it("takes by Enter what is found for the present text, and keeps what is marked in sight", async () => {
+    const listing = (symbol: string) => ({ symbol, ticker: `x:${symbol}`, description: "", exchange: "x", type: "crypto" });
+    const seen = vi.spyOn(Element.prototype, "scrollIntoView").mockReturnValue();
+    pressOn(document.body, "/");
+    const input = () => place.querySelector<HTMLInputElement>("#search");
+    await eventually(() => expect(searches.has("")).toBe(true));
+    searches.get("")?.([listing("OLD"), listing("OLDER")]);
+    await see("#found", "x:OLDER");
+    pressOn(input(), "ArrowDown");
+    await eventually(() => expect(seen.mock.contexts.at(-1)).toBe(place.querySelector("#found-1")));
+    const field = input();
+    if (field !== null) field.value = "new";
+    field?.dispatchEvent(new Event("input", { bubbles: true }));
+    await eventually(() => expect(searches.has("new")).toBe(true));
+    pressOn(input(), "Enter");
+    expect(place.querySelector("#search")).not.toBeNull();
+    searches.get("new")?.([listing("NEW"), listing("NEWER")]);
+    await eventually(() => expect(new URLSearchParams(location.search).get("symbol")).toBe("x:NEW"));
+    await eventually(() => expect(place.querySelector("#search")).toBeNull());
+    seen.mockRestore();
+  });
+
+  it("finds for a chart beside the first what the replay plays", async () => {
+    history.pushState(null, "", "/?charts=2&symbol2=kraken:DOGE/USD");
+    window.dispatchEvent(new PopStateEvent("popstate"));
+    const charts = () => place.querySelectorAll<HTMLElement>(".chart");
+    await eventually(() => expect(charts()).toHaveLength(2));
+    for (const { id } of socket.sent.filter(({ channel }) => channel === "bars"))
+      receive({ type: "bars", id, snapshot: true, bars: [{ ts: M, open: 1, high: 2, low: 1, close: 2, volume: 1, closed: true }] });
+    await eventually(() => {
+      const { id } = socket.sent.filter(({ channel }) => channel === "bars").at(-1) ?? {};
+      receive({ type: "bars", id, snapshot: true, bars: [{ ts: M, open: 1, high: 2, low: 1, close: 2, volume: 1, closed: true }] });
+      expect(charts()[1]?.textContent).toContain("symbol2: got kraken:DOGE/USD, expected a symbol that the replay tape plays");
+    });
+    expect(charts()[0]?.textContent).not.toContain("expected a symbol");
+    charts()[1]?.querySelector<HTMLButtonElement>(".symbol")?.click();
+    await see("#found", "coinbase:BTC/USD");
+    const found = () => [...place.querySelectorAll("#found strong")].map(({ textContent }) => textContent);
+    await eventually(() => expect(found()).toEqual(["coinbase:BTC/USD", "coinbase:ETH/USD"]));
+    pressOn(place.querySelector("#search"), "ArrowDown");
+    pressOn(place.querySelector("#search"), "Enter");
+    await eventually(() => expect(new URLSearchParams(location.search).get("symbol2")).toBe("replay/u1/coinbase:ETH/USD"));
   });
 });
 

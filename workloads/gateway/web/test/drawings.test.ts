@@ -69,22 +69,23 @@ describe("a chart", () => {
   /** A chart of ten pixels a bar, whose first bar is at 0, and a price of which is as high as it is. */
   const chart = (symbol: string, opens: number[]) => {
     const bars = opens.map((n): Bar => ({ ts: n * M, open: 1, high: 1, low: 1, close: 1, volume: 1, closed: true }));
-    let draw = (_: object) => undefined as void;
-    let click = (_: object) => undefined as void;
+    type Listener = (of: object) => void;
+    let draw: Listener = () => undefined;
+    let click: Listener = () => undefined;
     const shown = signal({ symbol, length: { width_ms: M }, decimals: 0 });
     const timeScale = {
       timeToCoordinate: (seconds: number) => 10 * bars.findIndex(({ ts }) => ts === seconds * 1_000),
       options: () => ({ barSpacing: 10 }),
     };
     const candles = {
-      attachPrimitive: (primitive: { paneViews: () => { renderer: () => { draw: typeof draw } }[] }) => {
+      attachPrimitive: (primitive: { paneViews: () => { renderer: () => { draw: Listener } }[] }) => {
         draw = (target) => primitive.paneViews()[0]?.renderer().draw(target);
       },
       priceToCoordinate: (price: number) => price,
       coordinateToPrice: (y: number) => y,
       detachPrimitive: () => undefined,
     };
-    const api = { timeScale: () => timeScale, subscribeClick: (handler: typeof click) => (click = handler), subscribeCrosshairMove: () => undefined };
+    const api = { timeScale: () => timeScale, subscribeClick: (handler: Listener) => (click = handler), subscribeCrosshairMove: () => undefined };
     const barAt = (ts: number) => bars.findLast((bar) => bar.ts <= ts) ?? bars[0];
     const layer = new DrawingLayer({ bars, barAt, shown, chart: { api, candles } } as unknown as ChartModel);
     const drawn = () => {

@@ -16,7 +16,7 @@ const BACKTEST = {
 let runs: unknown[] = [];
 let spec: Record<string, unknown> = {};
 let replays: unknown[] = [];
-let ends: (() => void)[] = [];
+const ends: (() => void)[] = [];
 
 function answer(address: string): unknown {
   if (address === "/api/replays") return replays;

@@ -5,7 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { resolutions } from "../data/resources";
 import type { Loadable } from "../data/loadable";
 import type { RunFeed } from "../data/run_feed";
-import { addressProblem, parameter, replay, resolutionOf, run, runExchange, symbolOf } from "../deck/selection";
+import { addressProblem, parameter, replay, resolutionOf, run, runExchange, symbolOf, symbolProblem } from "../deck/selection";
 import { forgetSeen, sawBar } from "../deck/replay_state";
 import { DrawingLayer } from "../drawings/drawing_layer";
 import { parseIndicators } from "../indicators/catalogue";
@@ -98,14 +98,14 @@ export function ChartView({ number, runFeed, trade, empty }: ChartViewProps) {
           role="figure"
           aria-label="Candles and volume; the run's fills, and its equity below"
         />
-        {model.value !== null && <Cover model={model.value} empty={empty} />}
+        {model.value !== null && <Cover number={number} model={model.value} empty={empty} />}
       </div>
     </section>
   );
 }
 
 /** What covers a chart without bars. */
-function Cover({ model, empty }: { model: ChartModel; empty: ComponentChildren }) {
+function Cover({ number, model, empty }: { number: number; model: ChartModel; empty: ComponentChildren }) {
   void model.drawn.value;
   const { state, error } = { state: model.state.value, error: model.error.value };
   if (state === "unreachable") return <div class="chart-cover"><Unreachable error={error ?? ""} /></div>;
@@ -118,5 +118,6 @@ function Cover({ model, empty }: { model: ChartModel; empty: ComponentChildren }
       </div>
     );
   if (model.bars.length === 0) return <div class="chart-cover note">No bars yet: the replay is at its start.</div>;
-  return error === null ? null : <p class="chart-note stale" role="status">{error}</p>;
+  const problem = error ?? symbolProblem(number);
+  return problem === null ? null : <p class="chart-note stale" role="status">{problem}</p>;
 }

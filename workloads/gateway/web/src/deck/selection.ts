@@ -4,7 +4,7 @@ import { played, resolutions, runs, storedSymbols } from "../data/resources";
 import type { PlayedReplay, Resolution } from "../data/types";
 import { deckAddress, navigate } from "../shell/router";
 import { OPEN_TRADE } from "../run/chosen_trade";
-import { defaultReplay, defaultRun, namedReplay, replayOf, shownSymbol, symbolsOf } from "./defaults";
+import { defaultReplay, defaultRun, namedReplay, namedSymbol, replayOf, shownSymbol, symbolsOf } from "./defaults";
 
 export const CHARTS_MAX = 4;
 
@@ -80,6 +80,17 @@ export function symbolOf(chart: number): string {
   const first = shownSymbol(symbols.value, parameter("symbol"), run.value);
   const wanted = chart === 0 ? null : parameter("symbol", chart);
   return wanted === null ? first : shownSymbol(symbols.value, wanted, null);
+}
+
+/** What is wrong with the wanted symbol of a chart, which shows another one in its place; null where nothing is. */
+export function symbolProblem(chart: number): string | null {
+  if (addressProblem.value !== null) return addressProblem.value;
+  const wanted = parameter("symbol", chart) ?? "";
+  const known = symbols.value;
+  const isLoading = played.value === null || known.length === 0;
+  if (wanted === "" || isLoading || namedSymbol(known, wanted) !== undefined) return null;
+  const of = replay.value === null ? "of the store" : `that the replay ${replay.value.name} plays`;
+  return `${parameterName("symbol", chart)}: got ${wanted}, expected a symbol ${of}`;
 }
 
 /** The wanted bar length of a chart: the chosen one if there is such, else the shortest. */
