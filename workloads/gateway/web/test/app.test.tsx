@@ -128,6 +128,16 @@ describe("a replay that plays", () => {
     await eventually(() => expect(posted).toEqual([{ step: 5 }, { seek: 5 * M, paused: true }]));
   });
 
+  it("says why where the gateway serves no bars of it, and shows them once there are some", async () => {
+    receive({ type: "error", id: idOf("bars"), reason: "InvalidInput", detail: "symbol: got x, expected one with bars" });
+    await see(".chart-cover", "No bars of this symbol");
+    await see(".chart-cover", "symbol: got x, expected one with bars");
+    expect(place.querySelector("#problem")).toBeNull();
+    answers["/history"] = { s: "ok", t: [60], o: [1], h: [2], l: [1], c: [2], v: [1] };
+    await see("#last-bar", "close 2.00");
+    expect(place.querySelector(".chart-cover")).toBeNull();
+  });
+
   it("is drawn up to its position, and taken back by a seek", async () => {
     const bar = (n: number) => ({ ts: n * M, open: 1, high: 2, low: 1, close: 2, volume: 1, closed: true });
     const last = () => place.querySelector<HTMLElement>("#chart")?.dataset["last"];

@@ -53,16 +53,18 @@ afterEach(() => {
 describe("the bars of a chart", () => {
   let changes: string[] = [];
   let errors: unknown[] = [];
+  let refused: string[] = [];
   let feed: Feed;
 
   beforeEach(async () => {
     await connected();
     const { BarFeed } = await import("../src/chart/bar_feed");
-    [changes, errors] = [[], []];
+    [changes, errors, refused] = [[], [], []];
     feed = new BarFeed("coinbase:BTC/USD", MINUTE, {
       onChange: ({ kind }) => changes.push(kind),
       onError: (error) => errors.push(error),
       onLoaded: () => (errors.length = 0),
+      onRefused: (reason) => refused.push(reason),
     });
   });
   const times = () => feed.series.bars.map(({ ts }) => ts / M);
@@ -131,6 +133,65 @@ describe("the bars of a chart", () => {
     expect(fetched).toHaveBeenCalledTimes(1);
     feed.close();
     expect(FakeWebSocket.newest().sent.at(-1)).toEqual({ type: "unsubscribe", id: "s1" });
+  });
+});
+
+describe("bars that are not pushed", () => {
+  const watching = async () => {
+    await connected();
+    const { BarFeed } = await import("../src/chart/bar_feed");
+    const { refusal } = await import("../src/data/gateway_socket");
+    const [errors, refused]: [unknown[], string[]] = [[], []];
+    const feed = new BarFeed("x:A", MINUTE, {
+      onChange: () => undefined,
+      onError: (error) => errors.push(error),
+      onLoaded: () => (errors.length = 0),
+      onRefused: (reason) => refused.push(reason),
+    });
+    receive({ type: "error", id: "s1", reason: "NotFound", detail: "symbol: got 'x:A'" });
+    const times = () => feed.series.bars.map(({ ts, close }) => [ts / M, close]);
+    return { feed, errors, refused, refusal, times };
+  };
+  const poll = () => vi.advanceTimersByTimeAsync(5_000);
+
+  it("are those of the history, again and again", async () => {
+    answers.push(history(1, 4), { s: "no_data" });
+    const { feed, errors, refusal, times } = await watching();
+    await settled();
+    expect(times()).toEqual([[1, 1], [2, 2], [3, 3]]);
+    expect(refusal.value).toBeNull(); // the chart says it
+    answers.push({ ...history(2, 5), c: [2, 30, 4] }, new Error("down"), history(1, 3), { s: "no_data" });
+    await poll();
+    expect(times()).toEqual([[1, 1], [2, 2], [3, 30], [4, 4]]);
+    await poll();
+    expect([errors.length, times().length]).toEqual([1, 4]);
+    await poll();
+    expect([errors.length, times()]).toEqual([0, [[1, 1], [2, 2]]]); // it has gone back
+    feed.close();
+    const count = fetched.mock.calls.length;
+    await poll();
+    expect(fetched).toHaveBeenCalledTimes(count);
+  });
+
+  it("are none where the history has none, with the reason, until it has some", async () => {
+    const { refused, errors, times } = await watching();
+    await settled();
+    expect([refused, times()]).toEqual([["symbol: got 'x:A'"], []]);
+    answers.push(new Error("down"), history(1, 2));
+    await poll();
+    expect([refused.length, errors]).toEqual([2, []]);
+    await poll();
+    expect(times()).toEqual([[1, 1]]);
+  });
+
+  it("are pushed where the gateway takes the subscription later", async () => {
+    const { times } = await watching();
+    await settled();
+    receive({ type: "bars", id: "s1", snapshot: true, bars: bars(1, 3) });
+    await poll();
+    await poll();
+    expect(times()).toEqual([[1, 1], [2, 2]]);
+    expect(asked().filter(({ to }) => to === "253402300799")).toHaveLength(1);
   });
 });
 

@@ -21,7 +21,8 @@ const RETRY_MS = 3_000;
 /** At least so many bars are in sight before and after a trade. */
 const AROUND_TRADE_BARS = 20;
 
-export type ChartState = "none" | "loading" | "ready" | "unreachable";
+/** ``refused``: the gateway serves no bars of the series. */
+export type ChartState = "none" | "loading" | "ready" | "unreachable" | "refused";
 
 export interface ShownSeries {
   symbol: string;
@@ -155,6 +156,10 @@ export class ChartModel {
         this.batch.add(change);
       },
       onError: (error) => this.fail(error),
+      onRefused: (reason) => {
+        this.error.value = reason;
+        this.state.value = "refused";
+      },
       onLoaded: () => {
         this.error.value = null;
         if (this.feed?.series.isComplete === true) this.showSought();

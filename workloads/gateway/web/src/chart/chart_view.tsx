@@ -104,11 +104,21 @@ export function ChartView({ number, runFeed, trade, empty }: ChartViewProps) {
   );
 }
 
+function NoBars({ reason }: { reason: string }) {
+  return (
+    <div class="note refused" role="status">
+      <strong>No bars of this symbol</strong>
+      <span>{reason}</span>
+    </div>
+  );
+}
+
 /** What covers a chart without bars. */
 function Cover({ number, model, empty }: { number: number; model: ChartModel; empty: ComponentChildren }) {
   void model.drawn.value;
   const { state, error } = { state: model.state.value, error: model.error.value };
   if (state === "unreachable") return <div class="chart-cover"><Unreachable error={error ?? ""} /></div>;
+  if (state === "refused") return <div class="chart-cover"><NoBars reason={error ?? ""} /></div>;
   if (state === "loading") return <div class="chart-cover note loading">Loading</div>;
   if (state === "none")
     return (
