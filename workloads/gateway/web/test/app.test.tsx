@@ -110,6 +110,16 @@ describe("a replay that plays", () => {
     expect(text("#connection")).toBe("live");
   });
 
+  it("says again what was dismissed when it is refused again", async () => {
+    const { controlProblem } = await import("../src/transport/controls");
+    for (let n = 0; n < 2; n += 1) {
+      controlProblem.value = "token: got none";
+      await see("#problem", "token: got none");
+      place.querySelector<HTMLButtonElement>("#problem button")?.click();
+      await eventually(() => expect(place.querySelector("#problem")).toBeNull());
+    }
+  });
+
   it("steps by the bars that are shown, which may be longer than the wanted ones", async () => {
     const posted: unknown[] = [];
     const answering = fetch;
