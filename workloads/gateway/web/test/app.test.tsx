@@ -337,7 +337,7 @@ describe("a run that has ended", () => {
     localStorage.setItem("tapedeck.layout", '{"lists":true,"drawer":true}');
     answers["/api/v1/runs"] = { runs: [{ ...RUN, state: "complete" }] };
     answers["/api/runs/r1/equity"] = [[0, 4 * M, 7, 0, null, null, null]];
-    const trades = [trade({ seq: 3, entry_ts: 4 * M, exit_ts: 6 * M }), trade({ seq: 4, entry_ts: 5 * M, exit_ts: 30 * M })];
+    const trades = [trade({ seq: 3, entry_ts: 4 * M, exit_ts: 6 * M }), trade({ seq: 4, entry_ts: 5 * M, exit_ts: 12 * M })];
     answers["/api/v1/runs/r1/trades"] = { trades, next: null };
   });
 
@@ -357,6 +357,20 @@ describe("a run that has ended", () => {
     expect(location.search).toBe("?run=r1");
   });
 
+  it("has no trade that it has closed after the position, as after a seek back", async () => {
+    history.replaceState(null, "", "/?run=r1&trade=3");
+    await show();
+    await see("#trade", "Trade 3: long");
+    receive({ type: "reset", id: idOf("bars"), reason: "seek" });
+    tell({ position: 5 * M, epoch: "1.0" });
+    await see("#trade", "expected a trade that the run has closed up to the replay's position");
+    expect(text("#trade")).not.toContain("1970");
+    tell({ position: null, epoch: "2.0" });
+    expect(text("#trade")).toContain("expected a trade");
+    tell({ position: 6 * M, epoch: "3.0" });
+    await see("#trade", "Trade 3: long, 1970-01-01 00:04 to 1970-01-01 00:06");
+  });
+
   it("is not drawn on the chart of another exchange", async () => {
     answers["/api/v1/runs"] = { runs: [{ ...RUN, exchange: "kraken", state: "complete" }] };
     answers["/api/v1/runs/r1/fills"] = { fills: [{ seq: 0, symbol: "BTC/USD", ts: 4 * M, side: "buy", size: 1, price: 1 }] };
@@ -374,6 +388,7 @@ describe("a run that has ended", () => {
   it("has nothing of a trade right of the last bar, and says so of a trade that it lacks", async () => {
     history.replaceState(null, "", "/?run=r1&trade=4");
     await show();
+    tell({ position: 12 * M });
     await eventually(() => expect(chart()?.["trade"]).toBe(String(4 * M)));
     history.pushState(null, "", "/?run=r1&trade=5");
     window.dispatchEvent(new PopStateEvent("popstate"));
