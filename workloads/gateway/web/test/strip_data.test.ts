@@ -71,7 +71,7 @@ afterEach(() => {
   fetched.mockReset();
 });
 
-it("keeps what it has while the lists are loaded again, and begins anew for another symbol", async () => {
+it("keeps what it has while the lists are loaded again, and starts over for another symbol", async () => {
   const { strip: of, resources, selection, tell, prices } = await strip();
   tell(20 * M);
   of.takeBar("replay/u/x:A", bar(19, 7));
