@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -190,6 +191,42 @@ def test_stored_bars_are_shown_without_a_replay(gateway: Gateway, page: Page, st
     expect(page.locator("#symbol")).to_have_text("bitstamp:ETH/USD")
     page.go_back()
     expect(page.locator("#symbol")).to_have_text("bitstamp:BTC/USD")
+
+
+def test_a_chart_stays_where_it_is_scrolled_to_and_shares_its_drawings(
+    gateway: Gateway, page: Page, store: str
+) -> None:
+    bars = walk(26, 900, T0, exchange="bitstamp", symbol="LTC/USD")
+    insert_bars(store, bars)
+    page.goto(f"{gateway.url}/?replay=&symbol=bitstamp:LTC/USD")
+    wait_for(page, "last", bars[-1].ts)
+    newest = picture_hash(page)
+    page.locator("#chart").hover()
+    page.mouse.wheel(-2_000, 0)
+    page.locator("#connection").hover()  # no crosshair
+    scrolled = picture_hash(page)
+    assert scrolled != newest
+    for address in ("log", ""):  # a change of the address, and back
+        page.get_by_role("button", name="log", exact=True).click()
+        expect(page).to_have_url(re.compile("scale=log" if address else r"^(?!.*scale).*$"))
+    page.locator("#connection").hover()
+    expect(page.locator("#chart")).to_be_visible()
+    page.wait_for_function("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+    assert picture_hash(page) == scrolled
+
+    page.get_by_role("button", name="Charts: 1").click()
+    removes = page.get_by_label("Remove the last drawing")
+    expect(removes).to_have_count(2)
+    wait_for(page, "last", bars[-1].ts)
+    for chart in (0, 1):
+        page.get_by_label("Level: click a price").nth(chart).click()
+        page.locator(".chart .place").nth(chart).click(position={"x": 300, "y": 200})
+        for each in (0, 1):
+            expect(removes.nth(each)).to_be_enabled()
+    removes.nth(1).click()
+    removes.nth(0).click()  # both were kept
+    for each in (0, 1):
+        expect(removes.nth(each)).to_be_disabled()
 
 
 @pytest.mark.slow

@@ -1,8 +1,7 @@
 // @vitest-environment happy-dom
 // The whole Deck over fake answers: what a reader sees of a replay that plays, of one that cannot be reached, and of none.
-import { render } from "preact";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { drawn } from "./fake_charts";
+import { applied, drawn } from "./fake_charts";
 import { FakeWebSocket } from "./fake_socket";
 import { trade } from "./run/made";
 
@@ -30,6 +29,7 @@ let answers: Record<string, unknown> = {};
 let place: HTMLElement;
 let socket: FakeWebSocket;
 let seq = 1;
+let unmount = () => undefined as void;
 
 beforeEach(() => {
   answers = {
@@ -59,8 +59,9 @@ beforeEach(() => {
   history.replaceState(null, "", "/");
   place = document.body.appendChild(document.createElement("div"));
 });
-afterEach(() => {
-  render(null, place);
+afterEach(async () => {
+  unmount();
+  await new Promise((resolve) => setTimeout(resolve, 100)); // effects end a moment later: an earlier page must not hear keys
   place.remove();
   vi.unstubAllGlobals();
 });
@@ -74,6 +75,7 @@ async function open() {
   connect();
   socket = FakeWebSocket.newest(); // an earlier page may still try to connect again
   preact.render(<App />, place);
+  unmount = () => preact.render(null, place);
   socket.open();
   receive({ type: "welcome", session: "s", limits: { ping_seconds: 15 } });
   receive({ type: "services", broker: true, database: true });
@@ -108,6 +110,45 @@ describe("a replay that plays", () => {
     expect(text("#connection")).toBe("live");
   });
 
+  it("says again what was dismissed when it is refused again", async () => {
+    const { controlProblem } = await import("../src/transport/controls");
+    for (let n = 0; n < 2; n += 1) {
+      controlProblem.value = "token: got none";
+      await see("#problem", "token: got none");
+      place.querySelector<HTMLButtonElement>("#problem button")?.click();
+      await eventually(() => expect(place.querySelector("#problem")).toBeNull());
+    }
+  });
+
+  it("steps by the bars that are shown, which may be longer than the wanted ones", async () => {
+    const posted: unknown[] = [];
+    const answering = fetch;
+    vi.stubGlobal("fetch", (address: string, init?: RequestInit) => {
+      if (init?.method !== "POST") return answering(address, init);
+      posted.push(JSON.parse(init.body as string));
+      return Promise.resolve(new Response("{}"));
+    });
+    answers["/symbols"] = { ticker: "x", pricescale: 100, timezone: "Etc/UTC", supported_resolutions: ["5"] };
+    history.pushState(null, "", "/?symbol=coinbase:ETH/USD&interval=1m");
+    answers["/api/replays"] = [{ ...PLAYED, symbols: ["BTC/USD", "ETH/USD"] }];
+    window.dispatchEvent(new PopStateEvent("popstate"));
+    const { shownLength } = await import("../src/transport/actions");
+    await eventually(() => expect(shownLength.value?.interval).toBe("5m"));
+    window.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
+    window.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowLeft" }));
+    await eventually(() => expect(posted).toEqual([{ step: 5 }, { seek: 5 * M, paused: true }]));
+  });
+
+  it("says why where the gateway serves no bars of it, and shows them once there are some", async () => {
+    receive({ type: "error", id: idOf("bars"), reason: "InvalidInput", detail: "symbol: got x, expected one with bars" });
+    await see(".chart-cover", "No bars of this symbol");
+    await see(".chart-cover", "symbol: got x, expected one with bars");
+    expect(place.querySelector("#problem")).toBeNull();
+    answers["/history"] = { s: "ok", t: [60], o: [1], h: [2], l: [1], c: [2], v: [1] };
+    await see("#last-bar", "close 2.00");
+    expect(place.querySelector(".chart-cover")).toBeNull();
+  });
+
   it("is drawn up to its position, and taken back by a seek", async () => {
     const bar = (n: number) => ({ ts: n * M, open: 1, high: 2, low: 1, close: 2, volume: 1, closed: true });
     const last = () => place.querySelector<HTMLElement>("#chart")?.dataset["last"];
@@ -124,6 +165,12 @@ describe("a replay that plays", () => {
     await see("[data-figure='Virtual time']", "1970-01-01 00:03");
     const candles = drawn.find(({ kind }) => kind === "Candlestick");
     expect(candles?.data.map(({ time }) => time / 60)).toEqual([2]);
+    receive({ type: "bars", id: idOf("bars"), bars: [bar(3), bar(4)] });
+    await see("[data-figure='Virtual time']", "1970-01-01 00:05");
+    receive({ type: "bars", id: idOf("bars"), snapshot: true, bars: [] }); // after a seek to the start that was missed
+    tell({ position: null, epoch: "2.0" });
+    await see(".chart-cover", "No bars yet");
+    expect(drawn.find(({ kind }) => kind === "Candlestick")?.data).toEqual([]);
   });
 
   it("says when the broker or the gateway cannot be reached", async () => {
@@ -134,6 +181,25 @@ describe("a replay that plays", () => {
     await see("#deck-state", "GATEWAY UNREACHABLE");
     expect(place.querySelector<HTMLButtonElement>(".play")?.disabled).toBe(true);
     expect(text("[data-figure='Virtual time']")).toContain("00:10"); // what is known stays in sight
+  });
+
+  it("stays where it was scrolled to: only a change of zone or colours gives the charts options, and none an offset", async () => {
+    const given = applied.at(-1) ?? []; // an earlier page may still follow the address
+    await eventually(() => {
+      const begun = given.findIndex((each) => JSON.stringify(each) === '{"timeScale":{"timeVisible":true}}');
+      expect(begun).toBeGreaterThan(-1);
+      expect(JSON.stringify(given.slice(begun + 1))).toContain("layout"); // the colours, in the zone of the shown series
+    });
+    const address = async (search: string) => {
+      given.length = 0;
+      history.pushState(null, "", search);
+      window.dispatchEvent(new PopStateEvent("popstate"));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return given.map((each) => JSON.stringify(each));
+    };
+    expect((await address("/?a=60000&indicators=sma:5")).join("|")).toBe("");
+    const [options, ...others] = await address("/?a=60000&zone=local");
+    expect([options?.includes("timeScale"), options?.includes("rightOffset"), others]).toEqual([true, false, []]);
   });
 
   it("offers to play it again after its end", async () => {
@@ -160,6 +226,108 @@ describe("a replay that plays", () => {
   });
 });
 
+describe("the keyboard", () => {
+  const pressOn = (target: EventTarget | null | undefined, key: string, options: KeyboardEventInit = {}) =>
+    target?.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true, ...options }));
+  const button = (name: string) => [...place.querySelectorAll("button")].find(({ textContent }) => textContent === name);
+  const posted: unknown[] = [];
+  const searches = new Map<string | null, (found: unknown) => void>();
+
+  beforeEach(async () => {
+    posted.length = 0;
+    searches.clear();
+    const answering = fetch;
+    vi.stubGlobal("fetch", (address: string, init?: RequestInit) => {
+      const { pathname, searchParams } = new URL(address, "http://x");
+      if (pathname === "/search" && searchParams.get("limit") === "30")
+        return new Promise((answer) =>
+          searches.set(searchParams.get("query"), (found) => answer(new Response(JSON.stringify(found)))),
+        );
+      if (init?.method !== "POST") return answering(address, init);
+      posted.push(JSON.parse(init.body as string));
+      return Promise.resolve(new Response("{}"));
+    });
+    answers["/api/replays"] = [{ ...PLAYED, symbols: ["BTC/USD", "ETH/USD"] }];
+    history.replaceState(null, "", `/?a=${20 * M}&b=${30 * M}`);
+    await open();
+    await subscribed("replay");
+    await subscribed("bars");
+    tell({});
+    await see("#deck-state", "PLAYING");
+  });
+
+  it("is that of an open dialog, whichever it is", async () => {
+    button("Indicators")?.click();
+    await see("dialog", "Moving average");
+    pressOn(document.body, " ");
+    place.querySelector("dialog")?.dispatchEvent(new Event("close"));
+    await eventually(() => expect(place.querySelector("dialog")).toBeNull());
+    pressOn(document.body, "]");
+    await eventually(() => expect(posted).toEqual([{ speed: 120 }]));
+  });
+
+  it("moves the points of the loop by bars and to the ends of the range, and the position", async () => {
+    const point = (name: string) => place.querySelector(`.handle.${name}`);
+    pressOn(point("a"), "ArrowRight");
+    await eventually(() => expect(location.search).toBe(`?a=${21 * M}&b=${30 * M}`));
+    pressOn(point("a"), "ArrowLeft", { shiftKey: true });
+    await eventually(() => expect(location.search).toBe(`?a=${11 * M}&b=${30 * M}`));
+    pressOn(point("b"), "End");
+    pressOn(point("a"), "Home");
+    await eventually(() => expect(location.search).toBe(`?a=0&b=${60 * M}`));
+    expect(posted).toEqual([]);
+    pressOn(point("position"), "ArrowDown");
+    pressOn(point("position"), "PageUp");
+    await eventually(() => expect(posted).toEqual([{ seek: 9 * M, paused: true }, { step: 10 }]));
+    pressOn(point("position"), "Tab");
+    expect(posted).toHaveLength(2);
+  });
+
+  it("takes by Enter what is found for the present text, and keeps what is marked in sight", async () => {
+    const listing = (symbol: string) => ({ symbol, ticker: `x:${symbol}`, description: "", exchange: "x", type: "crypto" });
+    const seen = vi.spyOn(Element.prototype, "scrollIntoView").mockReturnValue();
+    pressOn(document.body, "/");
+    const input = () => place.querySelector<HTMLInputElement>("#search");
+    await eventually(() => expect(searches.has("")).toBe(true));
+    searches.get("")?.([listing("OLD"), listing("OLDER")]);
+    await see("#found", "x:OLDER");
+    pressOn(input(), "ArrowDown");
+    await eventually(() => expect(seen.mock.contexts.at(-1)).toBe(place.querySelector("#found-1")));
+    const field = input();
+    if (field !== null) field.value = "new";
+    field?.dispatchEvent(new Event("input", { bubbles: true }));
+    await eventually(() => expect(searches.has("new")).toBe(true));
+    pressOn(input(), "Enter");
+    expect(place.querySelector("#search")).not.toBeNull();
+    searches.get("new")?.([listing("NEW"), listing("NEWER")]);
+    await eventually(() => expect(new URLSearchParams(location.search).get("symbol")).toBe("x:NEW"));
+    await eventually(() => expect(place.querySelector("#search")).toBeNull());
+    seen.mockRestore();
+  });
+
+  it("finds for a chart beside the first what the replay plays", async () => {
+    history.pushState(null, "", "/?charts=2&symbol2=kraken:DOGE/USD");
+    window.dispatchEvent(new PopStateEvent("popstate"));
+    const charts = () => place.querySelectorAll<HTMLElement>(".chart");
+    await eventually(() => expect(charts()).toHaveLength(2));
+    for (const { id } of socket.sent.filter(({ channel }) => channel === "bars"))
+      receive({ type: "bars", id, snapshot: true, bars: [{ ts: M, open: 1, high: 2, low: 1, close: 2, volume: 1, closed: true }] });
+    await eventually(() => {
+      const { id } = socket.sent.filter(({ channel }) => channel === "bars").at(-1) ?? {};
+      receive({ type: "bars", id, snapshot: true, bars: [{ ts: M, open: 1, high: 2, low: 1, close: 2, volume: 1, closed: true }] });
+      expect(charts()[1]?.textContent).toContain("symbol2: got kraken:DOGE/USD, expected a symbol that the replay tape plays");
+    });
+    expect(charts()[0]?.textContent).not.toContain("expected a symbol");
+    charts()[1]?.querySelector<HTMLButtonElement>(".symbol")?.click();
+    await see("#found", "coinbase:BTC/USD");
+    const found = () => [...place.querySelectorAll("#found strong")].map(({ textContent }) => textContent);
+    await eventually(() => expect(found()).toEqual(["coinbase:BTC/USD", "coinbase:ETH/USD"]));
+    pressOn(place.querySelector("#search"), "ArrowDown");
+    pressOn(place.querySelector("#search"), "Enter");
+    await eventually(() => expect(new URLSearchParams(location.search).get("symbol2")).toBe("replay/u1/coinbase:ETH/USD"));
+  });
+});
+
 describe("a run that has ended", () => {
   const bar = (n: number) => ({ ts: n * M, open: 1, high: 2, low: 1, close: 2, volume: 1, closed: true });
   const chart = () => place.querySelector<HTMLElement>("#chart")?.dataset;
@@ -174,7 +342,7 @@ describe("a run that has ended", () => {
     localStorage.setItem("tapedeck.layout", '{"lists":true,"drawer":true}');
     answers["/api/v1/runs"] = { runs: [{ ...RUN, state: "complete" }] };
     answers["/api/runs/r1/equity"] = [[0, 4 * M, 7, 0, null, null, null]];
-    const trades = [trade({ seq: 3, entry_ts: 4 * M, exit_ts: 6 * M }), trade({ seq: 4, entry_ts: 5 * M, exit_ts: 30 * M })];
+    const trades = [trade({ seq: 3, entry_ts: 4 * M, exit_ts: 6 * M }), trade({ seq: 4, entry_ts: 5 * M, exit_ts: 12 * M })];
     answers["/api/v1/runs/r1/trades"] = { trades, next: null };
   });
 
@@ -194,9 +362,38 @@ describe("a run that has ended", () => {
     expect(location.search).toBe("?run=r1");
   });
 
+  it("has no trade that it has closed after the position, as after a seek back", async () => {
+    history.replaceState(null, "", "/?run=r1&trade=3");
+    await show();
+    await see("#trade", "Trade 3: long");
+    receive({ type: "reset", id: idOf("bars"), reason: "seek" });
+    tell({ position: 5 * M, epoch: "1.0" });
+    await see("#trade", "expected a trade that the run has closed up to the replay's position");
+    expect(text("#trade")).not.toContain("1970");
+    tell({ position: null, epoch: "2.0" });
+    expect(text("#trade")).toContain("expected a trade");
+    tell({ position: 6 * M, epoch: "3.0" });
+    await see("#trade", "Trade 3: long, 1970-01-01 00:04 to 1970-01-01 00:06");
+  });
+
+  it("is not drawn on the chart of another exchange", async () => {
+    answers["/api/v1/runs"] = { runs: [{ ...RUN, exchange: "kraken", state: "complete" }] };
+    answers["/api/v1/runs/r1/fills"] = { fills: [{ seq: 0, symbol: "BTC/USD", ts: 4 * M, side: "buy", size: 1, price: 1 }] };
+    history.replaceState(null, "", "/?run=r1&trade=3");
+    await show();
+    for (const channel of ["fills", "equity"]) receive({ type: channel, id: idOf(channel), snapshot: true, fills: [], points: [] });
+    await eventually(() => expect(chart()?.["equity"]).toBe("1"));
+    await see("#trade", "Trade 3");
+    expect([chart()?.["markers"], chart()?.["trade"]]).toEqual(["0", ""]);
+    history.pushState(null, "", "/?run=r1&trade=open");
+    window.dispatchEvent(new PopStateEvent("popstate"));
+    await see("#trade", "No trade of this symbol is open.");
+  });
+
   it("has nothing of a trade right of the last bar, and says so of a trade that it lacks", async () => {
     history.replaceState(null, "", "/?run=r1&trade=4");
     await show();
+    tell({ position: 12 * M });
     await eventually(() => expect(chart()?.["trade"]).toBe(String(4 * M)));
     history.pushState(null, "", "/?run=r1&trade=5");
     window.dispatchEvent(new PopStateEvent("popstate"));

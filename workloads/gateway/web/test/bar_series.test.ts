@@ -35,24 +35,20 @@ describe("bars that are pushed", () => {
 });
 
 describe("a snapshot", () => {
-  it("replaces what there is from its first bar on, and keeps what is older", () => {
+  it("replaces all that there is, and history that was asked for", () => {
     const of = series(20, 30, 40);
     of.addOlder(bars(10), of.generation);
-    of.snapshot([bar(30, 1), bar(35, 2)]);
-    expect(times(of)).toEqual([10, 20, 30, 35]);
-    expect(closes(of)).toEqual([10, 20, 1, 2]);
-  });
-  it("behind a hole drops what is older, and history that was asked for", () => {
-    const of = series(10, 20);
+    of.addOlder([], of.generation);
     const { generation } = of;
-    of.snapshot(bars(50, 60));
-    expect(of.addOlder(bars(1, 2), generation)).toEqual({ kind: "none" });
-    expect(times(of)).toEqual([50, 60]);
+    expect(of.snapshot([bar(30, 1), bar(35, 2)])).toEqual({ kind: "all" });
+    expect(of.addOlder(bars(10, 20), generation)).toEqual({ kind: "none" });
+    expect(closes(of)).toEqual([1, 2]);
+    expect(of.isComplete).toBe(false);
   });
-  it("without bars changes nothing", () => {
+  it("without bars leaves none", () => {
     const of = series(10);
-    expect(of.snapshot([])).toEqual({ kind: "none" });
-    expect(times(of)).toEqual([10]);
+    expect(of.snapshot([])).toEqual({ kind: "all" });
+    expect(times(of)).toEqual([]);
   });
 });
 

@@ -1,5 +1,5 @@
 // @vitest-environment happy-dom
-// What the Deck shows by default, what its lists say, its keys, times in zones, and drawings that are kept.
+// What the Deck shows by default, what its lists say, its keys, and times in zones.
 import { describe, expect, it } from "vitest";
 import { tickIn, timeIn, zoneName } from "../src/chart/time_zone";
 import { combined } from "../src/chart/frame_batch";
@@ -8,7 +8,6 @@ import type { PlayedReplay, Resource, Run, SymbolListing } from "../src/data/typ
 import { namedSymbols } from "../src/data/resources";
 import { defaultReplay, defaultRun, namedReplay, replayOf, shownSymbol, symbolsOf } from "../src/deck/defaults";
 import { problemOf, progressOf, unlisted } from "../src/deck/resource_facts";
-import { drawingsOf, durationText, keepDrawings, measureText } from "../src/drawings/drawings";
 import { actionOf } from "../src/transport/keys";
 import { parseTime } from "../src/transport/jump_dialog";
 
@@ -125,30 +124,6 @@ describe("times in a zone", () => {
     ["2018-04-04", "2018-04-04T00:00:00Z"], [" 2018-04-04 12:30 ", "2018-04-04T12:30:00Z"], ["2018-04-04T12:30:15", "2018-04-04T12:30:15Z"],
   ])("%j is written for %s", (text, time) => expect(parseTime(text)).toBe(Date.parse(time)));
   it.each(["", "yesterday", "2018-13-01", "2018-04-04 25:00"])("%j is no time", (text) => expect(parseTime(text)).toBeNull());
-});
-
-describe("drawings", () => {
-  const kept = new Map<string, string>();
-  const store = { getItem: (key: string) => kept.get(key) ?? null, setItem: (key: string, value: string) => void kept.set(key, value) };
-  const LINE = { kind: "line" as const, points: [{ ts: 1, price: 2 }, { ts: 3, price: 4 }] };
-  it("are kept for each market", () => {
-    keepDrawings(store, "a", [LINE]);
-    keepDrawings(store, "b", [{ kind: "level", points: [{ ts: 1, price: 9 }] }]);
-    expect(drawingsOf(store, "a")).toEqual([LINE]);
-    keepDrawings(store, "a", []);
-    expect([drawingsOf(store, "a"), drawingsOf(store, "b").length]).toEqual([[], 1]);
-  });
-  it.each(["no JSON", "[]", '{"a":5}', '{"a":[{"kind":"circle","points":[]},{"kind":"line","points":[{"ts":1,"price":2}]}]}'])(
-    "of %s are none", (text) => {
-      kept.set("tapedeck.drawings", text);
-      expect(drawingsOf(store, "a")).toEqual([]);
-    },
-  );
-  it("measure a change and its time", () => {
-    const measure = [{ ts: 0, price: 200 }, { ts: 93_600_000, price: 150.5 }];
-    expect(measureText(measure, 1)).toBe("-49.5 (-24.75 %), 1 d 2 h");
-    expect([0, 60_000, 3_660_000, 90_061_000].map(durationText)).toEqual(["0 min", "1 min", "1 h 1 min", "1 d 1 h"]);
-  });
 });
 
 it("joins changes of one frame", () => {

@@ -8,6 +8,9 @@ export interface FakeSeries {
 /** One for all instances of this module: a test that imports the page again has several. */
 export const drawn: FakeSeries[] = ((globalThis as { drawnSeries?: FakeSeries[] }).drawnSeries ??= []);
 
+/** For each chart, the options that it was given after it was made. */
+export const applied: unknown[][] = ((globalThis as { appliedOptions?: unknown[][] }).appliedOptions ??= []);
+
 const nothing = () => undefined;
 
 function series(kind: unknown) {
@@ -44,9 +47,12 @@ export const fakeCharts = {
   PriceScaleMode: { Normal: 0, Logarithmic: 1 },
   createSeriesMarkers: () => ({ setMarkers: nothing, markers: () => [], detach: nothing }),
   createChart: () => ({
+    options: applied.push([]),
     addSeries: series,
     removeSeries: ({ made }: { made: FakeSeries }) => drawn.splice(drawn.indexOf(made), 1),
-    applyOptions: nothing,
+    applyOptions(options: unknown) {
+      applied[this.options - 1]?.push(options);
+    },
     panes: () => [],
     remove: nothing,
     timeScale: () => timeScale,

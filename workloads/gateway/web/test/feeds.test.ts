@@ -53,16 +53,18 @@ afterEach(() => {
 describe("the bars of a chart", () => {
   let changes: string[] = [];
   let errors: unknown[] = [];
+  let refused: string[] = [];
   let feed: Feed;
 
   beforeEach(async () => {
     await connected();
     const { BarFeed } = await import("../src/chart/bar_feed");
-    [changes, errors] = [[], []];
+    [changes, errors, refused] = [[], [], []];
     feed = new BarFeed("coinbase:BTC/USD", MINUTE, {
       onChange: ({ kind }) => changes.push(kind),
       onError: (error) => errors.push(error),
       onLoaded: () => (errors.length = 0),
+      onRefused: (reason) => refused.push(reason),
     });
   });
   const times = () => feed.series.bars.map(({ ts }) => ts / M);
@@ -99,6 +101,21 @@ describe("the bars of a chart", () => {
     expect(times()).toEqual([20, 21]);
   });
 
+  it("are replaced by a snapshot, with older ones as far back as before", async () => {
+    receive({ type: "bars", id: "s1", snapshot: true, bars: bars(1_000, 2_000) });
+    answers.push(history(500, 1_000));
+    await feed.loadOlder();
+    expect(times()).toHaveLength(1_500);
+    answers.push(history(450, 600));
+    receive({ type: "bars", id: "s1", snapshot: true, bars: bars(600, 1_600) }); // after a seek back that was missed
+    expect([times()[0], times().at(-1)]).toEqual([600, 1_599]);
+    await settled();
+    expect([times()[0], times().at(-1)]).toEqual([450, 1_599]);
+    receive({ type: "bars", id: "s1", snapshot: true, bars: [] });
+    expect(times()).toEqual([]);
+    expect(changes.at(-1)).toBe("all");
+  });
+
   it("are asked for again after an error, which is then forgotten", async () => {
     answers.push(new Error("down"), history(8, 10));
     receive({ type: "bars", id: "s1", snapshot: true, bars: bars(10, 12) });
@@ -119,28 +136,120 @@ describe("the bars of a chart", () => {
   });
 });
 
+describe("bars that are not pushed", () => {
+  const watching = async () => {
+    await connected();
+    const { BarFeed } = await import("../src/chart/bar_feed");
+    const { refusal } = await import("../src/data/gateway_socket");
+    const [errors, refused]: [unknown[], string[]] = [[], []];
+    const feed = new BarFeed("x:A", MINUTE, {
+      onChange: () => undefined,
+      onError: (error) => errors.push(error),
+      onLoaded: () => (errors.length = 0),
+      onRefused: (reason) => refused.push(reason),
+    });
+    receive({ type: "error", id: "s1", reason: "NotFound", detail: "symbol: got 'x:A'" });
+    const times = () => feed.series.bars.map(({ ts, close }) => [ts / M, close]);
+    return { feed, errors, refused, refusal, times };
+  };
+  const poll = () => vi.advanceTimersByTimeAsync(5_000);
+
+  it("are those of the history, again and again", async () => {
+    answers.push(history(1, 4), { s: "no_data" });
+    const { feed, errors, refusal, times } = await watching();
+    await settled();
+    expect(times()).toEqual([[1, 1], [2, 2], [3, 3]]);
+    expect(refusal.value).toBeNull(); // the chart says it
+    answers.push({ ...history(2, 5), c: [2, 30, 4] }, new Error("down"), history(1, 3), { s: "no_data" });
+    await poll();
+    expect(times()).toEqual([[1, 1], [2, 2], [3, 30], [4, 4]]);
+    await poll();
+    expect([errors.length, times().length]).toEqual([1, 4]);
+    await poll();
+    expect([errors.length, times()]).toEqual([0, [[1, 1], [2, 2]]]); // it has gone back
+    feed.close();
+    const count = fetched.mock.calls.length;
+    await poll();
+    expect(fetched).toHaveBeenCalledTimes(count);
+  });
+
+  it("are none where the history has none, with the reason, until it has some", async () => {
+    const { refused, errors, times } = await watching();
+    await settled();
+    expect([refused, times()]).toEqual([["symbol: got 'x:A'"], []]);
+    answers.push(new Error("down"), history(1, 2));
+    await poll();
+    expect([refused.length, errors]).toEqual([2, []]);
+    await poll();
+    expect(times()).toEqual([[1, 1]]);
+  });
+
+  it("are pushed where the gateway takes the subscription later", async () => {
+    const { times } = await watching();
+    await settled();
+    receive({ type: "bars", id: "s1", snapshot: true, bars: bars(1, 3) });
+    await poll();
+    await poll();
+    expect(times()).toEqual([[1, 1], [2, 2]]);
+    expect(asked().filter(({ to }) => to === "253402300799")).toHaveLength(1);
+  });
+});
+
 describe("the results of a transform", () => {
-  it("are the last within each bar, with older ones by history", async () => {
+  const following = async () => {
     await connected();
     const { TransformFeed, transformIndicator } = await import("../src/indicators/transform");
-    const from: number[] = [];
-    const feed = new TransformFeed("coinbase:BTC/USD", "sma5", MINUTE, (first) => from.push(first), () => undefined);
+    const [from, errors]: [number[], unknown[]] = [[], []];
+    const feed = new TransformFeed("coinbase:BTC/USD", "sma5", MINUTE, {
+      onChange: (first) => from.push(first),
+      onError: (error) => errors.push(error),
+      onLoaded: () => (errors.length = 0),
+    });
+    const indicator = transformIndicator(feed, "sma5", true, M);
+    const values = () => {
+      const columns: number[][] = [[]];
+      indicator.extend(bars(0, 5), columns, 0);
+      return columns[0];
+    };
+    return { from, errors, values };
+  };
+
+  it("are the last within each bar, with older ones by history", async () => {
+    const { from, values } = await following();
     answers.push(history(0, 2));
     receive({ type: "points", id: "s1", interval: "1m", snapshot: true, points: [{ ts: 2 * M, value: 20 }] });
     await settled();
     receive({ type: "points", id: "s1", interval: "1m", points: [{ ts: 3 * M, value: 30 }, { ts: 3.5 * M, value: 35 }] });
-    const indicator = transformIndicator(feed, "sma5", true, M);
-    const columns: number[][] = [[]];
-    indicator.extend(bars(0, 5), columns, 0);
-    expect(columns[0]).toEqual([0, 1, 20, 35, NaN]);
+    expect(values()).toEqual([0, 1, 20, 35, NaN]);
     receive({ type: "points", id: "s1", interval: "1m", points: [{ ts: 2 * M, value: null }] });
-    indicator.extend(bars(0, 5), columns, 0);
-    expect(columns[0]).toEqual([0, 1, NaN, 35, NaN]);
+    expect(values()).toEqual([0, 1, NaN, 35, NaN]);
     receive({ type: "reset", id: "s1", reason: "seek" });
-    indicator.extend(bars(0, 5), columns, 0);
-    expect(columns[0]?.every(Number.isNaN)).toBe(true);
+    expect(values()?.every(Number.isNaN)).toBe(true);
     expect(from).toEqual([-Infinity, -Infinity, 3 * M, 2 * M, -Infinity]);
     expect(asked()[0]).toEqual({ symbol: "coinbase:BTC/USD@sma5", resolution: "1", to: "120", countback: "5000" });
+  });
+
+  it("are replaced by a snapshot, also by one without results", async () => {
+    const { values } = await following();
+    receive({ type: "points", id: "s1", interval: "1m", snapshot: true, points: [1, 2, 3].map((n) => ({ ts: n * M, value: n })) });
+    await settled();
+    answers.push(history(0, 1));
+    receive({ type: "points", id: "s1", interval: "1m", snapshot: true, points: [{ ts: M, value: 10 }] });
+    await settled();
+    expect(values()).toEqual([0, 10, NaN, NaN, NaN]);
+    receive({ type: "points", id: "s1", interval: "1m", snapshot: true, points: [] });
+    expect(values()?.every(Number.isNaN)).toBe(true);
+  });
+
+  it("that are older are asked for again after an error, which is then forgotten", async () => {
+    const { errors, values } = await following();
+    answers.push(new Error("down"), history(0, 2));
+    receive({ type: "points", id: "s1", interval: "1m", snapshot: true, points: [{ ts: 2 * M, value: 20 }] });
+    await settled();
+    expect(errors).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(errors).toEqual([]);
+    expect(values()).toEqual([0, 1, 20, NaN, NaN]);
   });
 });
 
@@ -171,5 +280,39 @@ describe("the results of a run", () => {
     receive({ type: "equity", id: "s2", run: "r", snapshot: true, points: [point(0)] });
     await settled();
     expect(sequence()).toEqual([[0], [0]]);
+  });
+
+  it("that are refused say why, until they are there", async () => {
+    await connected();
+    const { RunFeed } = await import("../src/data/run_feed");
+    const { refusal } = await import("../src/data/gateway_socket");
+    const run = new RunFeed("r");
+    receive({ type: "error", id: "s3", reason: "NotFound", detail: "run: got 'r'" });
+    expect([run.error.value, refusal.value]).toEqual(["run: got 'r'", null]);
+    receive({ type: "run", id: "s3", state: "running" });
+    expect(run.error.value).toBeNull();
+  });
+
+  it("end with a snapshot, of which no reset has told, and are what is loaded then", async () => {
+    await connected();
+    const { RunFeed } = await import("../src/data/run_feed");
+    const { fills, equity, error } = new RunFeed("r");
+    answers.push({ fills: [0, 1, 2, 3].map(fill) }, [0, 1, 2, 3].map(point));
+    receive({ type: "fills", id: "s1", run: "r", snapshot: true, fills: [fill(3)] });
+    receive({ type: "equity", id: "s2", run: "r", snapshot: true, points: [point(3)] });
+    await settled();
+    answers.push(new Error("down"), [point(0), point(2)], { fills: [fill(0), fill(1)] });
+    receive({ type: "fills", id: "s1", run: "r", snapshot: true, fills: [fill(1)] });
+    receive({ type: "equity", id: "s2", run: "r", snapshot: true, points: [point(2)] });
+    expect(fills.value.map((each) => each.seq)).toEqual([0, 1]); // nothing of a later time, although it can't be loaded
+    receive({ type: "equity", id: "s2", run: "r", points: [point(3)] });
+    await settled();
+    expect(equity.value.map(([number]) => number)).toEqual([0, 2, 3]);
+    expect(error.value).toBe("The gateway does not answer.");
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(error.value).toBeNull();
+    expect(fills.value.map((each) => each.seq)).toEqual([0, 1]);
+    receive({ type: "fills", id: "s1", run: "r", snapshot: true, fills: [] });
+    expect(fills.value).toEqual([]);
   });
 });

@@ -42,7 +42,7 @@ function layer(): RunLayer {
   };
   const colors = { up: "#00ff00", down: "#ff0000", accent: "#0000ff" } as Colors;
   const chart = { addSeries, removeSeries: () => undefined } as unknown as IChartApi;
-  return new RunLayer(chart, {} as ISeriesApi<"Candlestick">, MINUTE, "BTC/USD", 1, colors);
+  return new RunLayer(chart, {} as ISeriesApi<"Candlestick">, MINUTE, "x:BTC/USD", 1, colors);
 }
 
 const times = () => drawn.map(({ data }) => [...data.keys()].map((seconds) => seconds / 60));
@@ -53,7 +53,7 @@ describe("the equity of a run", () => {
   it("ends at the last bar, and follows it", () => {
     const of = layer();
     of.apply(bars(0, 3), { kind: "all" });
-    of.show({ cash: 0, fills: [], equity: [0, 1, 2, 3, 4].map((n) => point(n)) });
+    of.show({ cash: 0, exchange: "x", fills: [], equity: [0, 1, 2, 3, 4].map((n) => point(n)) });
     expect(times()).toEqual([[0, 1, 2], [0, 1, 2]]);
     of.apply(bars(0, 5), { kind: "tail", from: 3 });
     expect(times()).toEqual([[0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]);
@@ -62,7 +62,7 @@ describe("the equity of a run", () => {
   it("is taken back with the bars", () => {
     const of = layer();
     of.apply(bars(0, 5), { kind: "all" });
-    of.show({ cash: 0, fills: [fill(0, 4)], equity: [0, 1, 2, 3, 4].map((n) => point(n)) });
+    of.show({ cash: 0, exchange: "x", fills: [fill(0, 4)], equity: [0, 1, 2, 3, 4].map((n) => point(n)) });
     expect(of.markerTimes).toEqual([4 * M]);
     of.apply(bars(0, 2), { kind: "all" });
     expect(times()).toEqual([[0, 1], [0, 1]]);
@@ -72,8 +72,8 @@ describe("the equity of a run", () => {
   it("of another run takes its place", () => {
     const of = layer();
     of.apply(bars(0, 3), { kind: "all" });
-    of.show({ cash: 0, fills: [], equity: [point(0), point(1), point(2)] });
-    of.show({ cash: 0, fills: [], equity: [point(1, 7)] });
+    of.show({ cash: 0, exchange: "x", fills: [], equity: [point(0), point(1), point(2)] });
+    of.show({ cash: 0, exchange: "x", fills: [], equity: [point(1, 7)] });
     expect(times()).toEqual([[1], [1]]);
     expect([...of.equity]).toEqual([[M, { low: 7, high: 7, last: 7 }]]);
   });
@@ -82,7 +82,7 @@ describe("the equity of a run", () => {
     const of = layer();
     of.apply(bars(0, 2), { kind: "all" });
     const within = (seq: number, value: number): EquityPoint => [seq, M - seq - 1, value, 0, null, null, null];
-    of.show({ cash: 0, fills: [], equity: [within(0, 5), within(1, 1), within(2, 3)] });
+    of.show({ cash: 0, exchange: "x", fills: [], equity: [within(0, 5), within(1, 1), within(2, 3)] });
     expect([...of.equity]).toEqual([[0, { low: 1, high: 5, last: 3 }]]);
   });
 });
@@ -92,9 +92,11 @@ describe("fills", () => {
     const of = layer();
     of.apply(bars(2, 6), { kind: "all" });
     const fills = [fill(0, 1), fill(1, 3), { ...fill(2, 4), symbol: "ETH/USD" }, fill(3, 5), fill(4, 9)];
-    of.show({ cash: 0, fills, equity: [] });
+    of.show({ cash: 0, exchange: "x", fills, equity: [] });
     expect(of.markerTimes).toEqual([3 * M, 5 * M]);
     of.apply(bars(2, 10), { kind: "tail", from: 6 });
     expect(of.markerTimes).toEqual([3 * M, 5 * M, 9 * M]);
+    of.show({ cash: 0, exchange: "y", fills, equity: [] }); // of a run on another exchange
+    expect(of.markerTimes).toEqual([]);
   });
 });

@@ -15,9 +15,11 @@ const BACKTEST = {
 };
 let runs: unknown[] = [];
 let spec: Record<string, unknown> = {};
+let replays: unknown[] = [];
+const ends: (() => void)[] = [];
 
 function answer(address: string): unknown {
-  if (address === "/api/replays") return [PLAYED];
+  if (address === "/api/replays") return replays;
   const replay = { apiVersion: "v", kind: "Replay", metadata: { name: "tape", namespace: "default", uid: "u1" }, spec };
   if (address === "/api/v1/replays") return { replays: [replay] };
   if (address === "/api/v1/backtests") return { backtests: runs };
@@ -37,6 +39,7 @@ async function deck() {
     resources: await import("../src/data/resources"),
     router: await import("../src/shell/router"),
     state: await import("../src/deck/replay_state"),
+    selection: await import("../src/deck/selection"),
     seeks: await import("../src/transport/seeks"),
     loop: await import("../src/transport/ab_loop"),
     actions: await import("../src/transport/actions"),
@@ -64,9 +67,11 @@ beforeEach(() => {
   vi.stubGlobal("fetch", fetched);
   fetched.mockImplementation((address) => Promise.resolve(new Response(JSON.stringify(answer(address)))));
   history.replaceState(null, "", "/");
-  [runs, spec] = [[], {}];
+  [runs, spec, replays] = [[], {}, [PLAYED]];
 });
 afterEach(() => {
+  for (const end of ends.splice(0)) end();
+  vi.useRealTimers();
   vi.unstubAllGlobals();
   fetched.mockReset();
 });
@@ -94,15 +99,38 @@ describe("a seek", () => {
     expect(seeks.undoable.value).toBeNull();
   });
 
+  it("is undone once by each Ctrl Z, though the gateway is slow", async () => {
+    const { seeks, tell } = await deck();
+    await seeks.seek(120_000);
+    tell({ position: 120_000, epoch: "1.0" });
+    await seeks.seek(240_000);
+    tell({ position: 240_000, epoch: "2.0" });
+    await Promise.all([seeks.undo(), seeks.undo(), seeks.undo()]);
+    expect(posted().slice(2)).toEqual([
+      ["controls", { paused: false, seek: 120_000 }], ["controls", { paused: false, seek: 600_000 }],
+    ]);
+    expect(seeks.undoable.value).toBeNull();
+  });
+
+  it("whose undo is refused can be undone again", async () => {
+    const { seeks } = await deck();
+    await seeks.seek(120_000);
+    fetched.mockResolvedValueOnce(new Response("{}", { status: 503 }));
+    await seeks.undo();
+    expect(seeks.undoable.value?.position).toBe(600_000);
+  });
+
   it("that ends a run asks first, once, and may restart it under another name", async () => {
     runs = [BACKTEST];
     const { seeks } = await deck();
-    await seeks.seek(60_000);
+    const cancelled = seeks.seek(60_000);
     expect(seeks.asked.value?.runs.map(({ backtest }) => backtest.metadata.name)).toEqual(["sma"]);
     await seeks.answer("cancel");
+    expect(await cancelled).toBe(false);
     expect(posted()).toEqual([]);
-    await seeks.seek(60_000);
+    const restarted = seeks.seek(60_000);
     await seeks.answer("restart");
+    expect(await restarted).toBe(true);
     const { apiVersion, kind, spec: before } = BACKTEST;
     const data = { ...before.data, replay: { ...before.data.replay, onSeek: "restart" } };
     expect(posted()).toEqual([
@@ -170,6 +198,72 @@ describe("the loop from A to B", () => {
       ["controls", { until: 660_000 }], ["controls", { until: 660_000, seek: 300_000 }], ["controls", { until: null }],
     ]);
     end();
+  });
+
+  /** A loop whose replay has come to B. */
+  const looping = async () => {
+    const found = await deck();
+    await found.loop.setPoint("a", 300_000);
+    await found.loop.setPoint("b", 660_000);
+    ends.push(found.loop.keepLooping());
+    await found.loop.toggleLoop();
+    return found;
+  };
+  /** A moment after B was reached, and again when the loop might repeat. */
+  const atB = async (tell: (state: object) => void) => {
+    for (const ms of [1_000, 2_000, 3_000]) {
+      vi.setSystemTime(Date.now() + ms);
+      tell({ position: 660_000, paused: true, published: ms });
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  };
+
+  it("ends where the reader cancels the question before a repeat", async () => {
+    runs = [BACKTEST];
+    const { loop, seeks, tell } = await looping();
+    expect(loop.isLooping.value).toBe(true);
+    await atB(tell);
+    expect(seeks.asked.value?.controls).toEqual({ until: 660_000, seek: 300_000 });
+    await seeks.answer("cancel");
+    await atB(tell);
+    expect([seeks.asked.value, loop.isLooping.value]).toEqual([null, false]);
+    expect(posted()).toEqual([["controls", { until: 660_000 }]]); // the replay is left at B
+  });
+
+  it("leaves nothing to undo by its repeats", async () => {
+    const { seeks, tell } = await looping();
+    await atB(tell);
+    expect(posted().length).toBeGreaterThan(2);
+    expect(seeks.undoable.value).toBeNull();
+  });
+
+  it("is not on where its first seek is refused, or cancelled", async () => {
+    const { loop, seeks, tell } = await deck();
+    await loop.setPoint("a", 300_000);
+    await loop.setPoint("b", 400_000);
+    fetched.mockResolvedValueOnce(new Response(JSON.stringify({ detail: "token: got none" }), { status: 403 }));
+    await loop.toggleLoop();
+    expect(loop.isLooping.value).toBe(false);
+    runs = [BACKTEST];
+    await (await import("../src/data/resources")).backtests.refresh();
+    const toggled = loop.toggleLoop();
+    await seeks.answer("cancel");
+    await toggled;
+    expect(loop.isLooping.value).toBe(false);
+    tell({ position: 500_000, paused: true });
+    expect(seeks.asked.value).toBeNull();
+  });
+
+  it("ends with its replay: another one is not looped, and the first plays past B", async () => {
+    replays = [PLAYED, { ...PLAYED, uid: "u2", name: "other", range_to: 500_000 }];
+    const { loop, selection } = await looping();
+    selection.choose({ replay: "u2" });
+    await vi.waitFor(() => expect(posted()).toHaveLength(2), { timeout: 30_000 });
+    expect(fetched.mock.calls.filter(([, init]) => init?.method === "POST").at(-1)?.[0]).toContain("/replays/tape/controls");
+    expect(posted().at(-1)).toEqual(["controls", { until: null }]);
+    expect([loop.isLooping.value, loop.pointA.value, loop.pointB.value]).toEqual([false, 300_000, null]); // B is beyond its range
+    selection.choose({ replay: "u1" });
+    expect(loop.isLooping.value).toBe(false);
   });
 
   it("without points is of the whole range", async () => {

@@ -5,7 +5,7 @@ import type { ReplaySpec, ReplayState, Resource } from "../src/data/types";
 import { deckState, type Known } from "../src/deck/deck_state";
 import { attachedRuns, nextName } from "../src/transport/attached_runs";
 import { choices, measuredLabel, nextSpeed, speedLabel } from "../src/transport/speeds";
-import { intervalMs, intervalsAhead, nextClose, timeBack } from "../src/transport/steps";
+import { intervalMs, intervalsAhead, movedBy, nextClose, timeBack } from "../src/transport/steps";
 import { boxesOf, pathOf, shareOf, ticksOf, timeAt } from "../src/transport/strip_geometry";
 import { joined, stripLength } from "../src/transport/strip_data";
 
@@ -51,6 +51,16 @@ describe("a step", () => {
     expect(timeBack(at("2018-04-04T10:00:00Z"), HOUR, 2, from)).toBe(at("2018-04-04T08:00:00Z"));
     expect(timeBack(at("2018-04-04T02:00:00Z"), HOUR, 10, from)).toBe(from);
   });
+});
+
+describe("a time that is moved by bars", () => {
+  const range = { from: at("2018-04-04T08:30:00Z"), to: at("2018-04-04T12:30:00Z") };
+  it.each([
+    ["10:20", 1, "11:00"], ["10:20", 2, "12:00"], ["10:20", 9, "12:30"], ["10:20", -1, "10:00"], ["10:00", -1, "09:00"],
+    ["10:00", -9, "08:30"], ["10:00", Infinity, "12:30"], ["10:00", -Infinity, "08:30"],
+  ])("from %s by %d is %s", (from, bars, to) =>
+    expect(movedBy(at(`2018-04-04T${from}:00Z`), bars, HOUR, range)).toBe(at(`2018-04-04T${to}:00Z`)),
+  );
 });
 
 const STATE: ReplayState = {

@@ -1,4 +1,5 @@
-// Keeps the bars of one chart: a snapshot and changes by the WebSocket, older bars by history.
+// Keeps the bars of one chart: a snapshot and changes by the WebSocket, older bars by history. A series that is not pushed is
+// polled from history.
 import { type Message, subscribe } from "../data/gateway_socket";
 import { get } from "../data/request";
 import type { Bar, Resolution } from "../data/types";
@@ -11,6 +12,8 @@ export const PAGE_BARS = 5_000;
 const ENOUGH_BARS = 300;
 /** Between two requests for older bars that could not be had. */
 const RETRY_MS = 3_000;
+/** Between two requests for the newest bars of a series that is not pushed. */
+const POLL_MS = 5_000;
 /** The last second that the gateway accepts as a time: the end of the year 9999. */
 const MAX_SECONDS = 253_402_300_799;
 
@@ -21,8 +24,10 @@ export type History =
 export interface BarFeedEvents {
   onChange: (change: BarChange) => void;
   onError: (error: unknown) => void;
-  /** Older bars were loaded, perhaps after an error. */
+  /** Bars were loaded, perhaps after an error. */
   onLoaded: () => void;
+  /** The series is not pushed, and the history has nothing of it either. */
+  onRefused: (reason: string) => void;
 }
 
 /** ``symbol`` is as the gateway's routes take it. The feed ends by ``close``. */
@@ -34,6 +39,8 @@ export class BarFeed {
   private loading: number | null = null; // the generation that older bars are being loaded for
   private closed = false;
   private retry: ReturnType<typeof setTimeout> | undefined;
+  private isPolled = false;
+  private poll: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     readonly symbol: string,
@@ -41,12 +48,13 @@ export class BarFeed {
     private readonly events: BarFeedEvents,
   ) {
     const request = { channel: "bars" as const, symbol, interval: length.interval, snapshot: SNAPSHOT_BARS };
-    this.end = subscribe(request, (message) => this.receive(message));
+    this.end = subscribe(request, (message) => this.receive(message), (reason) => this.beginPolling(reason));
   }
 
   close(): void {
     this.closed = true;
     clearTimeout(this.retry);
+    this.endPolling();
     this.end();
   }
 
@@ -74,17 +82,54 @@ export class BarFeed {
 
   private receive(message: Message): void {
     const bars = (message["bars"] as Bar[] | undefined) ?? [];
+    this.endPolling(); // it is pushed after all
     if (message.type === "reset") this.changed(this.series.reset());
     else if (message.type === "revise") this.changed(this.series.revise(bars));
     else if (message.type === "bars" && message["snapshot"] === true) this.begin(bars);
     else if (message.type === "bars") this.changed(this.series.push(bars));
   }
 
+  /** Show a snapshot, also one without bars: the chart is no longer being loaded. What was loaded before it is loaded again. */
   private begin(bars: Bar[]): void {
+    const before = this.series.first ?? Infinity;
     this.isReady = true;
-    this.series.snapshot(bars);
-    this.events.onChange({ kind: "all" }); // also without bars: the chart is no longer being loaded
-    if (this.series.bars.length < ENOUGH_BARS) void this.loadOlder();
+    this.changed(this.series.snapshot(bars));
+    if (bars.length < ENOUGH_BARS || before < (this.series.first ?? Infinity)) void this.loadOlder();
+  }
+
+  private beginPolling(reason: string): void {
+    if (this.isPolled || this.closed) return;
+    this.isPolled = true;
+    void this.loadNewest(reason);
+  }
+
+  private endPolling(): void {
+    this.isPolled = false;
+    clearTimeout(this.poll);
+  }
+
+  private async loadNewest(reason: string): Promise<void> {
+    try {
+      const query = { symbol: this.symbol, resolution: this.length.resolution, to: MAX_SECONDS, countback: SNAPSHOT_BARS };
+      const bars = barsOf(await get<History>("/history", query));
+      if (!this.isPolled) return;
+      this.takeNewest(bars);
+      if (bars.length > 0) this.events.onLoaded();
+      else this.events.onRefused(reason);
+    } catch (error) {
+      if (!this.isPolled) return;
+      if (this.series.bars.length > 0) this.events.onError(error);
+      else this.events.onRefused(reason);
+    }
+    this.poll = setTimeout(() => void this.loadNewest(reason), POLL_MS);
+  }
+
+  /** Bars that continue those that there are are added to them; others replace them. */
+  private takeNewest(bars: Bar[]): void {
+    const [last, first, newest] = [this.series.last, bars[0], bars.at(-1)];
+    const continues = last !== null && first !== undefined && newest !== undefined && first.ts <= last.ts && newest.ts >= last.ts;
+    if (continues) this.changed(this.series.push(bars));
+    else if (bars.length > 0 || last !== null) this.begin(bars);
   }
 
   private changed(change: BarChange): void {

@@ -8,8 +8,8 @@ const NONE: BarChange = { kind: "none" };
 const ALL: BarChange = { kind: "all" };
 
 /**
- * ``generation`` counts how often all bars were taken back. History that was asked for in an earlier one is of bars that
- * may no longer be shown.
+ * ``generation`` counts how often all bars were taken back or replaced. History that was asked for in an earlier one is of
+ * bars that may no longer be shown.
  */
 export class BarSeries {
   bars: Bar[] = [];
@@ -33,17 +33,10 @@ export class BarSeries {
     return ALL;
   }
 
-  /** The newest bars, which replace what there is of their time and later. Bars before a hole are dropped. */
+  /** The newest bars, which replace all that there is: what was missed before them may have changed or ended any bar. */
   snapshot(bars: readonly Bar[]): BarChange {
-    const [first] = bars;
-    const last = this.last;
-    if (first === undefined) return NONE;
-    if (last !== null && last.ts < first.ts) {
-      this.reset();
-      this.bars = [...bars];
-      return ALL;
-    }
-    this.bars = [...this.bars.slice(0, this.indexAt(first.ts)), ...bars];
+    this.reset();
+    this.bars = [...bars];
     return ALL;
   }
 

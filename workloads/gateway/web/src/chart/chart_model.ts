@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 import { get, messageOf } from "../data/request";
 import type { Bar, Resolution, SymbolInfo } from "../data/types";
+import { marketOf } from "../deck/defaults";
 import { type Added, CATALOGUE, formatOne } from "../indicators/catalogue";
 import { IndicatorLayer } from "../indicators/indicator_layer";
 import { TransformFeed, transformIndicator } from "../indicators/transform";
@@ -20,7 +21,8 @@ const RETRY_MS = 3_000;
 /** At least so many bars are in sight before and after a trade. */
 const AROUND_TRADE_BARS = 20;
 
-export type ChartState = "none" | "loading" | "ready" | "unreachable";
+/** ``refused``: the gateway serves no bars of the series. */
+export type ChartState = "none" | "loading" | "ready" | "unreachable" | "refused";
 
 export interface ShownSeries {
   symbol: string;
@@ -32,6 +34,12 @@ export interface ShownSeries {
 export interface ChartModelEvents extends Omit<ChartEvents, "onNeedOlder"> {
   onBar: (symbol: string, bar: Bar, width: number) => void;
   onReset: () => void;
+}
+
+/** A trade, and the exchange of its run. */
+export interface ShownTrade {
+  exchange: string;
+  trade: DrawnTrade;
 }
 
 export class ChartModel {
@@ -48,9 +56,10 @@ export class ChartModel {
   private transforms: TransformFeed[] = [];
   private added: readonly Added[] = [];
   private shownRun: { run: ShownRun; withEquity: boolean } | null = null;
-  private shownTrade: DrawnTrade | null = null;
+  private shownTrade: ShownTrade | null = null;
   private sought: DrawnTrade | null = null; // what is to be brought into sight when its bars are loaded
   private wanted = ""; // the series that was asked for
+  private newest = -Infinity; // the open of the last bar that was given
   private retry: ReturnType<typeof setTimeout> | undefined;
   private readonly batch = new FrameBatch((change) => this.draw(change));
 
@@ -117,10 +126,10 @@ export class ChartModel {
   }
 
   /** Show a trade of the run, and bring it into sight; null for none. */
-  setTrade(trade: DrawnTrade | null): void {
-    if (trade === this.shownTrade) return;
-    this.shownTrade = trade;
-    this.sought = trade;
+  setTrade(shown: ShownTrade | null): void {
+    if (shown?.trade === this.shownTrade?.trade && shown?.exchange === this.shownTrade?.exchange) return;
+    this.shownTrade = shown;
+    this.sought = shown?.trade ?? null;
     if (this.shown.value === null) return;
     this.addLayers();
     this.showSought();
@@ -135,16 +144,22 @@ export class ChartModel {
     this.error.value = null;
     const decimals = Math.max(0, Math.round(Math.log10(info.pricescale)));
     this.shown.value = { symbol, length, decimals, info };
-    this.sought = this.shownTrade;
+    this.sought = this.shownTrade?.trade ?? null;
     this.chart.begin(length, decimals);
     this.addLayers();
     this.feed = new BarFeed(symbol, length, {
       onChange: (change) => {
-        if (this.bars.length === 0 && this.feed?.isReady === true) this.events.onReset();
+        const last = this.bars.at(-1)?.ts ?? -Infinity;
+        if (last < this.newest) this.events.onReset();
+        this.newest = last;
         this.state.value = "ready";
         this.batch.add(change);
       },
       onError: (error) => this.fail(error),
+      onRefused: (reason) => {
+        this.error.value = reason;
+        this.state.value = "refused";
+      },
       onLoaded: () => {
         this.error.value = null;
         if (this.feed?.series.isComplete === true) this.showSought();
@@ -156,6 +171,7 @@ export class ChartModel {
     this.batch.cancel();
     this.feed?.close();
     this.feed = null;
+    this.newest = -Infinity;
     this.removeLayers();
     if (this.shown.value !== null) this.chart.apply([], { kind: "all" });
     this.shown.value = null;
@@ -202,13 +218,13 @@ export class ChartModel {
   }
 
   private addRun(shown: ShownSeries, run: ShownRun, pane: number | null): void {
-    this.run = new RunLayer(this.chart.api, this.chart.candles, shown.length, shortName(shown), pane, this.colors);
+    this.run = new RunLayer(this.chart.api, this.chart.candles, shown.length, marketOf(shown.symbol), pane, this.colors);
     this.chart.add(this.run);
     this.run.show(run);
   }
 
-  private addTrade(shown: ShownSeries, trade: DrawnTrade): void {
-    if (trade.symbol !== shortName(shown)) return;
+  private addTrade(shown: ShownSeries, { exchange, trade }: ShownTrade): void {
+    if (`${exchange}:${trade.symbol}` !== marketOf(shown.symbol)) return;
     this.trade = new TradeLayer(this.chart.api, trade, shown.length, this.colors);
     this.chart.add(this.trade);
   }
@@ -226,11 +242,14 @@ export class ChartModel {
   }
 
   private transform(shown: ShownSeries, { series, overlay }: { series: string; overlay: boolean }) {
-    const redraw = (from: number) => {
-      const at = this.feed?.series.indexAt(from) ?? 0;
-      this.batch.add(from === -Infinity ? { kind: "all" } : { kind: "tail", from: Math.max(0, at - 1) });
-    };
-    const feed = new TransformFeed(shown.symbol, series, shown.length, redraw, (error) => this.fail(error));
+    const feed = new TransformFeed(shown.symbol, series, shown.length, {
+      onChange: (from) => {
+        const at = this.feed?.series.indexAt(from) ?? 0;
+        this.batch.add(from === -Infinity ? { kind: "all" } : { kind: "tail", from: Math.max(0, at - 1) });
+      },
+      onError: (error) => this.fail(error),
+      onLoaded: () => (this.error.value = null),
+    });
     this.transforms.push(feed);
     return transformIndicator(feed, series, overlay, shown.length.width_ms);
   }
@@ -253,6 +272,3 @@ export class ChartModel {
     exposeState(this.chart.container, this.bars, this.indicators, this.run, this.trade);
   }
 }
-
-/** A symbol as runs name it, without its exchange. */
-const shortName = ({ symbol }: ShownSeries): string => symbol.replace(/^.*?:/, "");

@@ -11,6 +11,7 @@ export const MARGIN_BARS = 6;
 
 export const seconds = (ms: number) => Math.floor(ms / 1_000) as UTCTimestamp;
 
+/** What follows the colours and the zone. An offset of the bars is no part of it: to apply one scrolls the chart. */
 export function chartOptions(colors: Colors, zone: string): DeepPartial<ChartOptions> {
   const crosshair = { color: colors.muted, style: LineStyle.Dashed, labelBackgroundColor: colors.muted };
   return {
@@ -28,7 +29,6 @@ export function chartOptions(colors: Colors, zone: string): DeepPartial<ChartOpt
       borderColor: colors.line,
       timeVisible: true,
       secondsVisible: false,
-      rightOffset: MARGIN_BARS,
       tickMarkFormatter: (time: unknown) => (typeof time === "number" ? tickIn(time * 1_000, zone) : null),
     },
     localization: {

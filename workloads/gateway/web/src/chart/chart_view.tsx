@@ -5,14 +5,14 @@ import { useEffect, useRef } from "preact/hooks";
 import { resolutions } from "../data/resources";
 import type { Loadable } from "../data/loadable";
 import type { RunFeed } from "../data/run_feed";
-import { addressProblem, parameter, replay, resolutionOf, run, symbolOf } from "../deck/selection";
+import { addressProblem, parameter, replay, resolutionOf, run, runExchange, symbolOf, symbolProblem } from "../deck/selection";
 import { forgetSeen, sawBar } from "../deck/replay_state";
 import { DrawingLayer } from "../drawings/drawing_layer";
 import { parseIndicators } from "../indicators/catalogue";
 import type { DrawnTrade } from "../run/open_trade";
 import { Unreachable } from "../shell/panel";
 import { colors } from "../shell/theme";
-import { canControl } from "../transport/actions";
+import { canControl, shownLength } from "../transport/actions";
 import { seek } from "../transport/seeks";
 import { takeBar } from "../transport/strip_data";
 import { ChartModel } from "./chart_model";
@@ -59,6 +59,11 @@ export function ChartView({ number, runFeed, trade, empty }: ChartViewProps) {
     const wanted = resolutionOf(number);
     if (model.value !== null && wanted !== null) void model.value.select(symbolOf(number), wanted, resolutions.value ?? []);
   });
+  useSignalEffect(() => {
+    if (number !== 0) return;
+    shownLength.value = model.value?.shown.value?.length ?? null;
+    return () => (shownLength.value = null);
+  });
   useSignalEffect(() => model.value?.setIndicators(parseIndicators(parameter("indicators", number))));
   useSignalEffect(() => model.value?.chart.setLogarithmic(parameter("scale", number) === "log"));
   useSignalEffect(() => {
@@ -72,11 +77,14 @@ export function ChartView({ number, runFeed, trade, empty }: ChartViewProps) {
     if (feed === null || shown === null || !belongs) model.value?.setRun(null, false);
     else
       model.value?.setRun(
-        { cash: shown.cash, fills: feed.fills.value, equity: feed.equity.value },
+        { cash: shown.cash, exchange: shown.exchange, fills: feed.fills.value, equity: feed.equity.value },
         number === 0 && feed.equity.value.length > 0,
       );
   });
-  useSignalEffect(() => model.value?.setTrade(trade.value.value));
+  useSignalEffect(() => {
+    const [exchange, shown] = [runExchange.value, trade.value.value];
+    model.value?.setTrade(shown === null || exchange === null ? null : { exchange, trade: shown });
+  });
 
   return (
     <section class="chart" aria-label={`Chart ${number + 1}`}>
@@ -90,17 +98,27 @@ export function ChartView({ number, runFeed, trade, empty }: ChartViewProps) {
           role="figure"
           aria-label="Candles and volume; the run's fills, and its equity below"
         />
-        {model.value !== null && <Cover model={model.value} empty={empty} />}
+        {model.value !== null && <Cover number={number} model={model.value} empty={empty} />}
       </div>
     </section>
   );
 }
 
+function NoBars({ reason }: { reason: string }) {
+  return (
+    <div class="note refused" role="status">
+      <strong>No bars of this symbol</strong>
+      <span>{reason}</span>
+    </div>
+  );
+}
+
 /** What covers a chart without bars. */
-function Cover({ model, empty }: { model: ChartModel; empty: ComponentChildren }) {
+function Cover({ number, model, empty }: { number: number; model: ChartModel; empty: ComponentChildren }) {
   void model.drawn.value;
   const { state, error } = { state: model.state.value, error: model.error.value };
   if (state === "unreachable") return <div class="chart-cover"><Unreachable error={error ?? ""} /></div>;
+  if (state === "refused") return <div class="chart-cover"><NoBars reason={error ?? ""} /></div>;
   if (state === "loading") return <div class="chart-cover note loading">Loading</div>;
   if (state === "none")
     return (
@@ -110,5 +128,6 @@ function Cover({ model, empty }: { model: ChartModel; empty: ComponentChildren }
       </div>
     );
   if (model.bars.length === 0) return <div class="chart-cover note">No bars yet: the replay is at its start.</div>;
-  return error === null ? null : <p class="chart-note stale" role="status">{error}</p>;
+  const problem = error ?? symbolProblem(number);
+  return problem === null ? null : <p class="chart-note stale" role="status">{problem}</p>;
 }

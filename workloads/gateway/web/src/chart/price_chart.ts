@@ -39,6 +39,7 @@ export class PriceChart {
     events: ChartEvents,
   ) {
     this.api = createChart(container, { autoSize: true, ...chartOptions(colors, zone) });
+    this.api.applyOptions({ timeScale: { rightOffset: MARGIN_BARS } });
     this.candles = this.api.addSeries(CandlestickSeries, candleOptions(colors));
     this.candles.priceScale().applyOptions({ scaleMargins: { top: 0.08, bottom: 0.24 } });
     this.volume = this.api.addSeries(HistogramSeries, {

@@ -20,6 +20,7 @@ interface EquitySeries {
 
 export interface ShownRun {
   cash: number;
+  exchange: string;
   fills: readonly Fill[];
   equity: readonly EquityPoint[];
 }
@@ -28,13 +29,13 @@ export class RunLayer implements Layer {
   private readonly markers: ISeriesMarkersPluginApi<Time>;
   private readonly series: EquitySeries | null;
   private bars: readonly Bar[] = [];
-  private shown: ShownRun = { cash: 0, fills: [], equity: [] };
+  private shown: ShownRun = { cash: 0, exchange: "", fills: [], equity: [] };
   /** The equity by bar, as it is drawn: that of the first ``drawnPoints`` points. */
   equity = new Map<number, EquityBar>();
   private drawnPoints = 0;
   private drawnFills = -1;
 
-  /** ``market`` is the symbol whose fills are shown; ``pane`` that of the equity, null where another chart has it. */
+  /** ``market`` is the symbol with its exchange whose fills are shown; ``pane`` that of the equity, null where another chart has it. */
   constructor(
     private readonly chart: IChartApi,
     candles: ISeriesApi<"Candlestick">,
@@ -139,8 +140,9 @@ export class RunLayer implements Layer {
 
   private drawMarkers(): void {
     const { up, down } = this.colors;
+    const { exchange } = this.shown;
     const fills = this.shown.fills
-      .filter(({ symbol }) => symbol === this.market)
+      .filter(({ symbol }) => `${exchange}:${symbol}` === this.market)
       .map((fill) => ({ ...fill, at: openOf(fill.ts, this.length) }))
       .filter(({ at }) => this.isInSight(at));
     if (fills.length === this.drawnFills) return;

@@ -10,9 +10,10 @@ export type { Message, Request };
 export const socketState = signal<SocketState>("connecting");
 /** What the gateway says of broker and database; null before it has said anything. */
 export const services = signal<Services | null>(null);
-/** The last subscription that was refused for good. */
+/** Why the last subscription was refused for good whose reader has no place of his own to say so. */
 export const refusal = signal<string | null>(null);
 
+const refused = new Map<Request, (reason: string) => void>();
 let socket: Socket | null = null;
 
 /** Connect. Subscriptions that were made before are sent once the socket is open. */
@@ -23,15 +24,26 @@ export function connect(): Socket {
     onMessage: (message) => {
       if (message.type === "services") services.value = { broker: message["broker"] === true, database: message["database"] === true };
     },
-    onRefused: (_request, message) => (refusal.value = String(message["detail"])),
+    onRefused: (request, message) => {
+      const tell = refused.get(request) ?? ((reason: string) => (refusal.value = reason));
+      tell(String(message["detail"]));
+    },
   });
   return socket;
 }
 
-/** Subscribe to a channel; what is returned ends the subscription. */
-export function subscribe(request: Request, handler: (message: Message) => void): () => void {
+/** Subscribe to a channel; what is returned ends the subscription. ``onRefused`` is told why it is refused for good. */
+export function subscribe(
+  request: Request,
+  handler: (message: Message) => void,
+  onRefused?: (reason: string) => void,
+): () => void {
+  if (onRefused !== undefined) refused.set(request, onRefused);
   const id = connect().subscribe(request, handler);
-  return () => connect().unsubscribe(id);
+  return () => {
+    refused.delete(request);
+    connect().unsubscribe(id);
+  };
 }
 
 export interface ConnectionStatus {

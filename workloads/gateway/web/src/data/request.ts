@@ -81,4 +81,8 @@ function parsed(text: string): unknown {
   }
 }
 
+/** Whether the same request may be answered later: there was no answer, or it was not refused for what it asks. */
+export const mayAnswerLater = (error: unknown): boolean =>
+  !(error instanceof RequestError) || error.status < 400 || error.status >= 500 || error.status === 429;
+
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

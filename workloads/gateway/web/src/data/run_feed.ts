@@ -1,5 +1,5 @@
 // The results of one run as they arrive: its figures, fills and equity, none of them beyond its replay's position.
-import { type Signal, signal } from "@preact/signals";
+import { computed, type Signal, signal } from "@preact/signals";
 import { type Message, subscribe } from "./gateway_socket";
 import { get, messageOf } from "./request";
 import type { EquityPoint, Fill, RunFigures } from "./types";
@@ -12,7 +12,9 @@ const RETRY_MS = 3_000;
 
 export class RunFeed {
   readonly figures = signal<RunFigures | null>(null);
-  readonly error = signal<string | null>(null);
+  /** Why something of the run is missing; null where all is there. */
+  readonly error = computed(() => this.refused.value ?? this.fillResults.error.value ?? this.equityResults.error.value);
+  private readonly refused = signal<string | null>(null);
   private readonly fillResults: Results<Fill>;
   private readonly equityResults: Results<EquityPoint>;
   private readonly end: () => void;
@@ -23,17 +25,21 @@ export class RunFeed {
       { run: id, channel: "fills", field: "fills" },
       async () => (await get<{ fills: Fill[] }>(`/api/v1/runs/${path}/fills`, { limit: FILLS_MAX })).fills,
       ({ seq }) => seq,
-      this.error,
     );
     this.equityResults = new Results(
       { run: id, channel: "equity", field: "points" },
       () => get<EquityPoint[]>(`/api/runs/${path}/equity`, { points: EQUITY_POINTS }),
       ([seq]) => seq,
-      this.error,
     );
-    this.end = subscribe({ channel: "run", run: id }, (message) => {
-      if (message.type === "run") this.figures.value = message as unknown as RunFigures;
-    });
+    this.end = subscribe(
+      { channel: "run", run: id },
+      (message) => {
+        if (message.type !== "run") return;
+        this.figures.value = message as unknown as RunFigures;
+        this.refused.value = null;
+      },
+      (reason) => (this.refused.value = reason),
+    );
   }
 
   /** By seq, as the run numbers them. */
@@ -58,42 +64,57 @@ interface Channel {
   field: string;
 }
 
-/** One kind of results. A snapshot says that they can be loaded: all of them by REST, which has more than a snapshot. */
+/**
+ * One kind of results. A snapshot says which is the last of them, and that they can be loaded: all of them by REST, which
+ * has more than a snapshot.
+ */
 class Results<T> {
   readonly items = signal<readonly T[]>([]);
+  readonly error = signal<string | null>(null);
   private readonly end: () => void;
   private generation = 0;
   private closed = false;
+  private retry: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly of: Channel,
     private readonly loadAll: () => Promise<readonly T[]>,
     private readonly order: (item: T) => number,
-    private readonly error: Signal<string | null>,
   ) {
-    this.end = subscribe({ channel: of.channel, run: of.run, snapshot: 1 }, (message) => this.receive(message));
+    const request = { channel: of.channel, run: of.run, snapshot: 1 };
+    this.end = subscribe(request, (message) => this.receive(message), (reason) => (this.error.value = reason));
   }
 
   close(): void {
     this.closed = true;
+    clearTimeout(this.retry);
     this.end();
   }
 
   private receive(message: Message): void {
-    if (message.type === "reset") this.takeBack();
+    const items = (message[this.of.field] as T[] | undefined) ?? [];
+    if (message.type === "reset") this.endAt(-Infinity);
     else if (message.type !== this.of.channel) return;
-    else if (message["snapshot"] === true) void this.load();
-    else this.add(message[this.of.field] as T[]);
+    else if (message["snapshot"] === true) this.begin(items);
+    else this.items.value = merged(this.items.value, items, this.order);
   }
 
-  /** What was given is of a time that the replay has left: the snapshot that follows loads what remains. */
-  private takeBack(): void {
+  /** What was given after the last item is of a time that the replay has left. */
+  private endAt(last: number): void {
     this.generation += 1;
-    this.items.value = [];
+    clearTimeout(this.retry);
+    this.items.value = this.items.peek().filter((item) => this.order(item) <= last);
   }
 
-  private add(added: readonly T[]): void {
-    this.items.value = merged(this.items.value, added, this.order);
+  /** A snapshot replaces what there is: what comes after it ends at once, and the rest once all is loaded. */
+  private begin(newest: readonly T[]): void {
+    this.endAt(this.lastOf(newest));
+    void this.load();
+  }
+
+  private lastOf(items: readonly T[]): number {
+    const last = items.at(-1);
+    return last === undefined ? -Infinity : this.order(last);
   }
 
   private async load(): Promise<void> {
@@ -101,12 +122,13 @@ class Results<T> {
     try {
       const found = await this.loadAll();
       if (this.closed || generation !== this.generation) return;
-      this.add(found);
+      const last = this.lastOf(found);
+      this.items.value = [...found, ...this.items.peek().filter((item) => this.order(item) > last)];
       this.error.value = null;
     } catch (error) {
       if (this.closed || generation !== this.generation) return;
       this.error.value = messageOf(error);
-      setTimeout(() => void (this.closed ? null : this.load()), RETRY_MS);
+      this.retry = setTimeout(() => void this.load(), RETRY_MS);
     }
   }
 }

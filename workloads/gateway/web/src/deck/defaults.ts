@@ -37,13 +37,18 @@ export const symbolsOf = (replay: PlayedReplay | null, stored: readonly SymbolLi
     ? stored.map(({ ticker }) => ticker)
     : replay.symbols.map((symbol) => `replay/${replay.uid}/${replay.exchange}:${symbol}`);
 
-/** The symbol to show: the wanted one by its full or short name, else that of the run, else the first. */
-export function shownSymbol(symbols: readonly string[], wanted: string | null, run: Run | null): string {
+/** The symbol of this full or short name. */
+export function namedSymbol(symbols: readonly string[], wanted: string | null): string | undefined {
   const market = (wanted ?? "").replace(/^replay\/[^:]+:/, "");
+  if (market === "") return undefined;
+  return symbols.find((each) => each === wanted) ?? symbols.find((each) => each.endsWith(`/${market}`) || each.endsWith(`:${market}`));
+}
+
+/** The symbol to show: the wanted one, else that of the run, else the first. */
+export function shownSymbol(symbols: readonly string[], wanted: string | null, run: Run | null): string {
   const ofRun = run === null ? "" : `${run.exchange}:${run.symbols[0] ?? ""}`;
   return (
-    symbols.find((each) => each === wanted) ??
-    (market === "" ? undefined : symbols.find((each) => each.endsWith(`/${market}`) || each.endsWith(`:${market}`))) ??
+    namedSymbol(symbols, wanted) ??
     (ofRun === "" ? undefined : symbols.find((each) => each === ofRun || each.endsWith(`/${ofRun}`))) ??
     symbols[0] ??
     ""

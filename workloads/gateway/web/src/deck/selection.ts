@@ -1,17 +1,23 @@
 // What the Deck shows: what its address says, and defaults for the rest. A chart of the grid has parameters of its own.
-import { batch, computed, effect, signal } from "@preact/signals";
+import { batch, computed, effect, type ReadonlySignal, signal } from "@preact/signals";
 import { played, resolutions, runs, storedSymbols } from "../data/resources";
 import type { PlayedReplay, Resolution } from "../data/types";
 import { deckAddress, navigate } from "../shell/router";
 import { OPEN_TRADE } from "../run/chosen_trade";
-import { defaultReplay, defaultRun, namedReplay, replayOf, shownSymbol, symbolsOf } from "./defaults";
+import { defaultReplay, defaultRun, namedReplay, namedSymbol, replayOf, shownSymbol, symbolsOf } from "./defaults";
 
 export const CHARTS_MAX = 4;
 
 const query = computed(() => new URLSearchParams(deckAddress.value.split("?")[1] ?? ""));
+const parameters = new Map<string, ReadonlySignal<string | null>>();
 
-/** A parameter of the Deck, or of one of its charts; null where it is not there. */
-export const parameter = (name: string, chart = 0): string | null => query.value.get(parameterName(name, chart));
+/** A parameter of the Deck, or of one of its charts; null where it is not there. Who reads it is told of its changes alone. */
+export function parameter(name: string, chart = 0): string | null {
+  const full = parameterName(name, chart);
+  let found = parameters.get(full);
+  if (found === undefined) parameters.set(full, (found = computed(() => query.value.get(full))));
+  return found.value;
+}
 
 export const parameterName = (name: string, chart: number): string => (chart === 0 ? name : `${name}${chart + 1}`);
 
@@ -58,6 +64,7 @@ export const run = computed(() => {
 });
 
 export const runId = computed(() => run.value?.run_id ?? null);
+export const runExchange = computed(() => run.value?.exchange ?? null);
 
 /** The number of the run's trade that is shown; null for none. */
 export const tradeNumber = computed(() => (/^\d{1,15}$/.test(parameter("trade") ?? "") ? Number(parameter("trade")) : null));
@@ -73,6 +80,17 @@ export function symbolOf(chart: number): string {
   const first = shownSymbol(symbols.value, parameter("symbol"), run.value);
   const wanted = chart === 0 ? null : parameter("symbol", chart);
   return wanted === null ? first : shownSymbol(symbols.value, wanted, null);
+}
+
+/** What is wrong with the wanted symbol of a chart, which shows another one in its place; null where nothing is. */
+export function symbolProblem(chart: number): string | null {
+  if (addressProblem.value !== null) return addressProblem.value;
+  const wanted = parameter("symbol", chart) ?? "";
+  const known = symbols.value;
+  const isLoading = played.value === null || known.length === 0;
+  if (wanted === "" || isLoading || namedSymbol(known, wanted) !== undefined) return null;
+  const of = replay.value === null ? "of the store" : `that the replay ${replay.value.name} plays`;
+  return `${parameterName("symbol", chart)}: got ${wanted}, expected a symbol ${of}`;
 }
 
 /** The wanted bar length of a chart: the chosen one if there is such, else the shortest. */

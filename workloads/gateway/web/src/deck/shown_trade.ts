@@ -5,7 +5,9 @@ import type { RunFeed } from "../data/run_feed";
 import { chosenTrade } from "../run/chosen_trade";
 import { type DrawnTrade, openTrade } from "../run/open_trade";
 import { PARTS_MS, tradeOf } from "../run/run_parts";
-import { isOpenTrade, runId, symbolOf, tradeNumber } from "./selection";
+import { marketOf } from "./defaults";
+import { position } from "./replay_state";
+import { isOpenTrade, replay, run, runExchange, runId, symbolOf, tradeNumber } from "./selection";
 
 export function useShownTrade(feed: ReadonlySignal<RunFeed | null>): ReadonlySignal<Loadable<DrawnTrade>> {
   const shown = useSignal<Loadable<DrawnTrade>>(LOADING);
@@ -23,13 +25,25 @@ function followClosed(shown: Signal<Loadable<DrawnTrade>>): (() => void) | undef
   const chosen = chosenTrade.peek();
   let known = chosen?.run === id && chosen.trade.seq === seq ? chosen.trade : null;
   const polled = new Polled(async () => (known ??= await tradeOf(id, seq)), PARTS_MS);
-  const ends = [polled.watch(), effect(() => void (shown.value = polled.signal.value))];
+  const notYet = { value: null, error: `trade: got ${seq}, expected a trade that the run has closed up to the replay's position` };
+  const isClosed = computed(() => (polled.signal.value.value?.exit_ts ?? -Infinity) <= limit.value);
+  const ends = [polled.watch(), effect(() => void (shown.value = isClosed.value ? polled.signal.value : notYet))];
   return () => ends.forEach((end) => end());
 }
 
+/** How far a run may be shown: to the position of its replay, where that is known. Before its first record it has nothing. */
+const limit = computed(() => {
+  const shown = replay.value;
+  return shown === null || run.value?.replay_uid !== shown.uid ? Infinity : (position.value ?? -Infinity);
+});
+
 /** The trade that is open after the fills up to the replay's position. It stays the same one until its position does not. */
 function followOpen(feed: ReadonlySignal<RunFeed | null>, shown: Signal<Loadable<DrawnTrade>>): () => void {
-  const text = computed(() => JSON.stringify(openTrade(feed.value?.fills.value ?? [], symbolOf(0).replace(/^.*?:/, ""))));
+  const text = computed(() => {
+    const [, exchange, symbol] = /^(.*?):(.*)$/.exec(marketOf(symbolOf(0))) ?? [];
+    const fills = exchange === runExchange.value ? (feed.value?.fills.value ?? []) : [];
+    return JSON.stringify(openTrade(fills, symbol ?? ""));
+  });
   return effect(() => {
     const trade = JSON.parse(text.value) as DrawnTrade | null;
     shown.value = trade === null ? { value: null, error: "No trade of this symbol is open." } : loaded(trade);

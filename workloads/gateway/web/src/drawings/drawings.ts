@@ -1,4 +1,5 @@
 // Drawings on a chart: a trend line, a level, a measure. They are kept by the browser, for each market.
+import { signal } from "@preact/signals";
 import { printable } from "../text";
 
 /** A point of a drawing: a time in milliseconds UTC, and a price. */
@@ -23,23 +24,57 @@ const DRAWINGS_MAX = 100;
 
 type Store = Pick<Storage, "getItem" | "setItem">;
 
-/** The drawings of a market; none where what is kept cannot be read. */
-export const drawingsOf = (store: Store, market: string): Drawing[] => readAll(store)[market] ?? [];
+/** The drawings of all markets, which several charts and tabs show and change. */
+export class DrawingBook {
+  /** Counts the changes, also those of other tabs. */
+  readonly changes = signal(0);
+  /** What the browser has no room for: it is lost with the page. */
+  private readonly unkept = new Map<string, Drawing[]>();
 
-/** Keep the drawings of a market. The browser may have no room for them: they are then lost with the page. */
-export function keepDrawings(store: Store, market: string, drawings: readonly Drawing[]): void {
-  const others = Object.entries(readAll(store)).filter(([name]) => name !== market);
-  const kept = drawings.length === 0 ? others : [...others, [market, drawings.slice(-DRAWINGS_MAX)] as const];
-  try {
-    store.setItem(KEY, JSON.stringify(Object.fromEntries(kept.slice(-MARKETS_MAX))));
-  } catch {
-    return;
+  /** A browser may refuse its store as a whole: it is asked for where it is used. */
+  constructor(private readonly store: () => Store) {}
+
+  /** The drawings of a market; none where what is kept cannot be read. */
+  of(market: string): Drawing[] {
+    return this.unkept.get(market) ?? readAll(this.store)[market] ?? [];
   }
+
+  /** Change the drawings of a market as they are now. */
+  change(market: string, next: (drawings: readonly Drawing[]) => readonly Drawing[]): void {
+    const drawings = next(this.of(market)).slice(-DRAWINGS_MAX);
+    if (this.write(market, drawings)) this.unkept.delete(market);
+    else this.unkept.set(market, drawings);
+    this.changes.value += 1;
+  }
+
+  /** Follow the changes of other tabs from now on. */
+  follow(): () => void {
+    const onStorage = ({ key }: StorageEvent) => {
+      if (key === KEY || key === null) this.changes.value += 1;
+    };
+    window.addEventListener("storage", onStorage);
+    return () => window.removeEventListener("storage", onStorage);
+  }
+
+  private write(market: string, drawings: readonly Drawing[]): boolean {
+    const others = Object.entries(readAll(this.store)).filter(([name]) => name !== market);
+    const kept = drawings.length === 0 ? others : [...others, [market, drawings] as const];
+    try {
+      this.store().setItem(KEY, JSON.stringify(Object.fromEntries(kept.slice(-MARKETS_MAX))));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
 }
 
-function readAll(store: Store): Record<string, Drawing[]> {
+/** That of this page. */
+export const drawingBook = new DrawingBook(() => localStorage);
+
+function readAll(store: () => Store): Record<string, Drawing[]> {
   try {
-    const kept: unknown = JSON.parse(store.getItem(KEY) ?? "{}");
+    const kept: unknown = JSON.parse(store().getItem(KEY) ?? "{}");
     if (typeof kept !== "object" || kept === null) return {};
     return Object.fromEntries(Object.entries(kept).map(([market, drawings]) => [market, checked(drawings)]));
   } catch {

@@ -8,26 +8,35 @@ import { eachFrom, type Indicator } from "./indicator";
 const SNAPSHOT_POINTS = 1_000;
 const HISTORY_POINTS = 5_000;
 const MAX_SECONDS = 253_402_300_799;
+/** Between two requests for older results that could not be had. */
+const RETRY_MS = 3_000;
 
 interface Point {
   ts: number;
   value: number | null;
 }
 
-/** The results of one transform by time. ``onChange`` has the first time that changed. */
+/** ``onChange`` has the first time that changed; ``onLoaded``: older results were loaded, perhaps after an error. */
+interface TransformFeedEvents {
+  onChange: (from: number) => void;
+  onError: (error: unknown) => void;
+  onLoaded: () => void;
+}
+
+/** The results of one transform by time. */
 export class TransformFeed {
   private readonly values = new Map<number, number>();
   private sorted: number[] | null = null;
   private readonly end: () => void;
   private generation = 0;
   private closed = false;
+  private retry: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly symbol: string,
     private readonly transform: string,
     private readonly length: Resolution,
-    private readonly onChange: (from: number) => void,
-    private readonly onError: (error: unknown) => void,
+    private readonly events: TransformFeedEvents,
   ) {
     const request = { channel: "points" as const, symbol, series: transform, snapshot: SNAPSHOT_POINTS };
     this.end = subscribe(request, (message) => this.receive(message));
@@ -35,6 +44,7 @@ export class TransformFeed {
 
   close(): void {
     this.closed = true;
+    clearTimeout(this.retry);
     this.end();
   }
 
@@ -60,16 +70,18 @@ export class TransformFeed {
     this.values.clear();
     this.sorted = null;
     this.generation += 1;
-    this.onChange(-Infinity);
+    clearTimeout(this.retry);
+    this.events.onChange(-Infinity);
   }
 
+  /** Results that continue those that there are. A snapshot replaces them: what was missed before it may have ended them. */
   private take(message: Message): void {
     const points = (message["points"] as Point[] | undefined) ?? [];
     const isSnapshot = message["snapshot"] === true;
+    if (isSnapshot) this.clear();
     for (const { ts, value } of points) this.set(ts, value);
     if (isSnapshot) void this.loadOlder(points[0]?.ts ?? null);
-    const first = points.reduce((least, { ts }) => Math.min(least, ts), Infinity);
-    if (isSnapshot || first < Infinity) this.onChange(isSnapshot ? -Infinity : first);
+    else if (points.length > 0) this.events.onChange(points.reduce((least, { ts }) => Math.min(least, ts), Infinity));
   }
 
   /** Most results are of a later time than all before: the order of times then only grows. */
@@ -91,9 +103,12 @@ export class TransformFeed {
       if (this.closed || generation !== this.generation) return;
       for (const { ts, close } of found) if (!this.values.has(ts)) this.values.set(ts, close);
       this.sorted = null;
-      this.onChange(-Infinity);
+      this.events.onChange(-Infinity);
+      this.events.onLoaded();
     } catch (error) {
-      if (!this.closed) this.onError(error);
+      if (this.closed || generation !== this.generation) return;
+      this.events.onError(error);
+      this.retry = setTimeout(() => void this.loadOlder(before), RETRY_MS);
     }
   }
 

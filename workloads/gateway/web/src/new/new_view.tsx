@@ -1,5 +1,5 @@
 // Make a Feed, a Replay or a Backtest: a form, the YAML that it writes, the check of `tapedeck apply`, and applying it.
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Polled } from "../data/loadable";
 import { get } from "../data/request";
 import { refreshResources } from "../data/resources";
@@ -95,22 +95,30 @@ interface Asking {
   ask: (dryRun: boolean) => void;
 }
 
-/** Check a text soon after it has changed, where there is a token: without one each check would ask for it. */
+/**
+ * Check a text soon after it has changed, where there is a token: without one each check would ask for it. What is asked before
+ * that takes its place, and only the answer to what was asked last counts.
+ */
 function useApply(text: string): Asking {
   const [state, setState] = useState<{ text: string; outcome: Outcome } | null>(null);
   const [asked, setAsked] = useState<string | null>(null);
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const count = useRef(0);
   const ask = (dryRun: boolean) => {
+    clearTimeout(timer.current);
+    const number = (count.current += 1);
     setAsked(text);
     void apply(text, dryRun).then((outcome) => {
-      setState({ text, outcome });
-      setAsked((current) => (current === text ? null : current));
       if (outcome.is === "made") void refreshResources();
+      if (number !== count.current) return;
+      setState({ text, outcome });
+      setAsked(null);
     });
   };
   useEffect(() => {
     if (currentToken() === "") return;
-    const timer = setTimeout(() => ask(true), CHECK_MS);
-    return () => clearTimeout(timer);
+    timer.current = setTimeout(() => ask(true), CHECK_MS);
+    return () => clearTimeout(timer.current);
   }, [text]);
   return { outcome: state?.text === text ? state.outcome : null, isAsked: asked === text, ask };
 }

@@ -79,6 +79,36 @@ export async function logOf(run: RunReport): Promise<PodLog[]> {
   }
 }
 
+interface PartsInTime {
+  equity: Loadable<EquityRow[]>;
+  hold: Loadable<HoldCurve>;
+  trades: Loadable<TradeList>;
+}
+
+/**
+ * The same parts without what is after a time, null for all. The report says where a run's replay is more often than its parts
+ * are loaded: after a seek back these would tell the future.
+ */
+export function partsUntil<Parts extends PartsInTime>(parts: Parts, until: number | null): Parts {
+  if (until === null) return parts;
+  return {
+    ...parts,
+    equity: mapped(parts.equity, (rows) => upTo(rows, ({ ts }) => ts <= until)),
+    hold: mapped(parts.hold, (hold) => withItems(hold, "points", upTo(hold.points, ([ts]) => ts <= until))),
+    trades: mapped(parts.trades, (list) => withItems(list, "trades", upTo(list.trades, ({ exit_ts }) => exit_ts <= until))),
+  };
+}
+
+const mapped = <T>({ value, error }: Loadable<T>, change: (value: T) => T): Loadable<T> => ({
+  value: value === null ? null : change(value),
+  error,
+});
+
+/** What is the same stays the same object: nothing is computed again for it. */
+const upTo = <T>(items: T[], isSeen: (item: T) => boolean): T[] => (items.every(isSeen) ? items : items.filter(isSeen));
+const withItems = <T, Name extends keyof T>(of: T, name: Name, items: T[Name]): T =>
+  of[name] === items ? of : { ...of, [name]: items };
+
 /** The parts of a report that has all of them inside. */
 export const partsOfDocument = (document: RunDocument) => ({
   report: loaded(document.report),

@@ -5,7 +5,7 @@ import { ChartLink, chosenTrade, openTradeAddress, ToChart } from "./chosen_trad
 import { FailurePanel } from "./failure_panel";
 import { Report } from "./report";
 import { RunActions, SaveRows } from "./run_actions";
-import { equityOf, excursionsOf, holdOf, inputsOf, partOf, reportOf, settledAs, tradesOf } from "./run_parts";
+import { equityOf, excursionsOf, holdOf, inputsOf, partOf, partsUntil, reportOf, settledAs, tradesOf } from "./run_parts";
 import "./run.css";
 import { SweepPanels } from "./sweep_panels";
 import type { TradeRow } from "./trades";
@@ -16,7 +16,7 @@ export const RunView = ({ id }: { id: string }) => <OneRun id={id} key={id} />;
 function OneRun({ id }: { id: string }) {
   const polled = useMemo(() => reportOf(id), []);
   const settled = () => settledAs(polled.value);
-  const parts = {
+  const loadedParts = {
     report: useWatched(() => polled, []),
     inputs: useWatched(() => partOf(settled, () => inputsOf(id)), []),
     equity: useWatched(() => partOf(settled, () => equityOf(id)), []),
@@ -26,7 +26,8 @@ function OneRun({ id }: { id: string }) {
   };
   useEffect(() => void (chosenTrade.value = null), []);
   const [chosen, setChosen] = useState<TradeRow | null>(null);
-  const run = parts.report.value;
+  const run = loadedParts.report.value;
+  const parts = partsUntil(loadedParts, run?.shown_until ?? null);
   const choose = (trade: TradeRow) => {
     setChosen(trade);
     if (run !== null) chosenTrade.value = { run: id, exchange: run.exchange, replay: run.replay_uid, trade };
@@ -35,7 +36,7 @@ function OneRun({ id }: { id: string }) {
     <main class="view run-view">
       <Report
         parts={parts}
-        chosen={chosen}
+        chosen={chosen !== null && parts.trades.value?.trades.some(({ seq }) => seq === chosen.seq) === true ? chosen : null}
         choose={choose}
         actions={{
           head: run !== null && <RunActions run={run} inputs={parts.inputs.value} />,

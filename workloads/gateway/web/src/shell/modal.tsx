@@ -1,6 +1,10 @@
 // A dialog over the page: the browser keeps the focus in it, closes it by Escape, and gives the focus back.
+import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+
+/** How many dialogs are open: they have the keys of the page. */
+export const openModals = signal(0);
 
 interface ModalProps {
   title: string;
@@ -13,13 +17,17 @@ export function Modal({ title, onClose, children, class: name }: ModalProps) {
   const element = useRef<HTMLDialogElement>(null);
   // The browser tells of the close of a dialog that was taken away only later, when another may be open.
   const gone = useRef(false);
+  useLayoutEffect(() => {
+    openModals.value = openModals.peek() + 1;
+    return () => {
+      gone.current = true;
+      openModals.value = openModals.peek() - 1;
+    };
+  }, []);
   useEffect(() => {
     const { current } = element;
     if (current?.open === false) current.showModal();
-    return () => {
-      gone.current = true;
-      current?.close();
-    };
+    return () => current?.close();
   }, []);
   const closed = () => {
     if (!gone.current) onClose();

@@ -1,5 +1,6 @@
 // The loop: of the whole range by the replay itself, or between two points A and B, which this page keeps going.
-import { computed, effect, signal } from "@preact/signals";
+import { computed, effect, signal, untracked } from "@preact/signals";
+import type { PlayedReplay } from "../data/types";
 import { position, replayState, resource } from "../deck/replay_state";
 import { choose, parameter, replay } from "../deck/selection";
 import { control } from "./controls";
@@ -8,13 +9,19 @@ import { seek } from "./seeks";
 /** Between two seeks to A: the position needs a moment to follow. */
 const REPEAT_MS = 1_000;
 
-const momentOf = (text: string | null): number | null => (text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null);
+/** A point of the address; null where it is not set, or not within the range of the shown replay. */
+function pointOf(name: "a" | "b"): number | null {
+  const [text, shown] = [parameter(name), replay.value];
+  if (shown === null || text === null || !/^\d{1,15}$/.test(text)) return null;
+  const ts = Number(text);
+  return ts >= shown.range_from && ts <= shown.range_to ? ts : null;
+}
 
-/** Points A and B of the address, within the range, in their order; null where one is not set. */
-export const pointA = computed(() => momentOf(parameter("a")));
-export const pointB = computed(() => momentOf(parameter("b")));
-/** Whether this page plays from A to B again and again. */
-export const isLooping = signal(false);
+export const pointA = computed(() => pointOf("a"));
+export const pointB = computed(() => pointOf("b"));
+/** The replay that this page plays from A to B again and again, while it shows it; null for none. */
+const looped = signal<PlayedReplay | null>(null);
+export const isLooping = computed(() => looped.value !== null && looped.value.uid === replay.value?.uid);
 /** Whether the replay itself plays its range more than once. */
 export const isRepeating = computed(() => (resource.value?.spec.loop ?? 1) !== 1);
 
@@ -42,28 +49,47 @@ async function restartLoop(): Promise<void> {
   const shown = replay.peek();
   const between = section(pointA.peek(), pointB.peek());
   if (shown === null || between === null) return stopLoop();
-  isLooping.value = true;
   const at = position.peek();
-  if (at === null || at < between.from || at >= between.to) await seek(between.from, { until: between.to, paused: false });
-  else await control(shown, { until: between.to });
+  const isBetween = at !== null && at >= between.from && at < between.to;
+  const isTaken = isBetween
+    ? await control(shown, { until: between.to })
+    : await seek(between.from, { until: between.to, paused: false });
+  if (isTaken) looped.value = shown;
 }
 
+/** The replay then plays past B. */
 async function stopLoop(): Promise<void> {
-  isLooping.value = false;
-  const shown = replay.peek();
-  if (shown !== null) await control(shown, { until: null });
+  const of = looped.peek();
+  looped.value = null;
+  if (of !== null) await control(of, { until: null });
 }
 
-/** Seek to A whenever B is reached, from now on. */
+/** Seek to A whenever B is reached, from now on, while the replay of the loop is shown. */
 export function keepLooping(): () => void {
+  const ends = [
+    effect(() => {
+      if (looped.value !== null && !isLooping.value) untracked(() => void stopLoop()); // another replay is shown, or none
+    }),
+    effect(repeatAtB()),
+  ];
+  return () => ends.forEach((end) => end());
+}
+
+/** A repeat that is refused, or that the reader does not want where it ends runs, ends the loop: the replay is left at B. */
+function repeatAtB(): () => void {
   let soughtAt = -Infinity;
-  return effect(() => {
+  let isSeeking = false;
+  const repeat = async (from: number, until: number) => {
+    isSeeking = true;
+    soughtAt = Date.now();
+    if (!(await seek(from, { until }, false))) looped.value = null;
+    isSeeking = false;
+  };
+  return () => {
     const between = section(pointA.value, pointB.value);
     const at = position.value;
-    const paused = replayState.value?.paused === true && resource.value?.spec.paused !== true;
-    if (!isLooping.value || between === null || at === null || at < between.to || !paused) return;
-    if (Date.now() - soughtAt < REPEAT_MS) return;
-    soughtAt = Date.now();
-    void seek(between.from, { until: between.to });
-  });
+    const isHeld = replayState.value?.paused === true && resource.value?.spec.paused !== true;
+    if (!isLooping.value || between === null || at === null || at < between.to || !isHeld) return;
+    if (!isSeeking && Date.now() - soughtAt >= REPEAT_MS) untracked(() => void repeat(between.from, between.to));
+  };
 }

@@ -1,6 +1,7 @@
 // What the buttons and the keys of the transport do.
 import { computed, signal } from "@preact/signals";
 import { MINUTE } from "../chart/lengths";
+import type { Resolution } from "../data/types";
 import { deck, position, replayState, resource } from "../deck/replay_state";
 import { chartCount, choose, replay, resolutionOf } from "../deck/selection";
 import { toggleLoop } from "./ab_loop";
@@ -17,6 +18,10 @@ export type Dialog = "jump" | "search" | "help";
 export const dialog = signal<Dialog | null>(null);
 /** The chart whose symbol is searched. */
 export const searchedChart = signal(0);
+
+/** The length of the bars that the first chart shows: that of a step. Null while it shows none. */
+export const shownLength = signal<Resolution | null>(null);
+export const stepLength = (): Resolution => shownLength.peek() ?? resolutionOf(0) ?? MINUTE;
 
 /** Whether the shown replay takes controls: it plays, and does not follow the clock of another one. */
 export const canControl = computed(() => {
@@ -46,14 +51,13 @@ export async function stepForward(bars: number): Promise<void> {
   const shown = replay.peek();
   if (shown === null || !canControl.peek()) return;
   const at = position.peek() ?? shown.range_from; // before its first record it is at its start
-  const length = resolutionOf(0) ?? MINUTE;
-  await control(shown, { step: intervalsAhead(at, length, intervalMs(shown.interval), bars) });
+  await control(shown, { step: intervalsAhead(at, stepLength(), intervalMs(shown.interval), bars) });
 }
 
 export async function stepBack(bars: number): Promise<void> {
-  const [shown, at, length] = [replay.peek(), position.peek(), resolutionOf(0) ?? MINUTE];
+  const [shown, at] = [replay.peek(), position.peek()];
   if (shown === null || at === null || !canControl.peek() || at <= shown.range_from) return;
-  await seek(timeBack(at, length, bars, shown.range_from), { paused: true });
+  await seek(timeBack(at, stepLength(), bars, shown.range_from), { paused: true });
 }
 
 export async function toStart(): Promise<void> {

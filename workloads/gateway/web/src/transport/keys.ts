@@ -1,4 +1,6 @@
 // The keys of the Deck, and what they do.
+import { tokenRequired } from "../data/request";
+import { openModals } from "../shell/modal";
 import { type Action, dialog, perform } from "./actions";
 import { asked } from "./seeks";
 
@@ -52,10 +54,14 @@ function isTyped({ target, key }: KeyboardEvent): boolean {
   return (key === " " || key === "Enter") && target.closest("button, a, summary") !== null;
 }
 
+/** Whether something covers the Deck and has the keys, or will in a moment. */
+const isCovered = (): boolean =>
+  openModals.peek() > 0 || dialog.peek() !== null || asked.peek() !== null || tokenRequired.peek() !== null;
+
 /** Obey the keys from now on. */
 export function listenToKeys(): () => void {
   const onKey = (event: KeyboardEvent) => {
-    if (dialog.peek() !== null || asked.peek() !== null) return;
+    if (isCovered()) return;
     const action = actionOf(event);
     if (action === null) return;
     event.preventDefault();

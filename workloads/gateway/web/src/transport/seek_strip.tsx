@@ -5,15 +5,31 @@ import { position } from "../deck/replay_state";
 import { replay } from "../deck/selection";
 import type { Fill, PlayedReplay } from "../data/types";
 import { pointA, pointB, setPoint } from "./ab_loop";
-import { canControl } from "./actions";
+import { canControl, LONG_STEP, stepBack, stepForward, stepLength, toEnd, toStart } from "./actions";
 import { seek } from "./seeks";
 import { furthest, holes, prices } from "./strip_data";
+import { movedBy } from "./steps";
 import { boxesOf, pathOf, shareOf, TICK, ticksOf, timeAt } from "./strip_geometry";
 
 const WIDTH = 1_000;
 const HEIGHT = 40;
 
 type Handle = "position" | "a" | "b";
+
+/** What a key does with the handle that has the focus: so many bars, or to an end of the range; null for another key. */
+function moveOf({ key, shiftKey, altKey, ctrlKey, metaKey }: KeyboardEvent): number | null {
+  if (altKey || ctrlKey || metaKey) return null;
+  const bars = shiftKey ? LONG_STEP : 1;
+  if (key === "ArrowRight" || key === "ArrowUp") return bars;
+  if (key === "ArrowLeft" || key === "ArrowDown") return -bars;
+  if (key === "PageUp" || key === "PageDown") return key === "PageUp" ? LONG_STEP : -LONG_STEP;
+  return key === "Home" ? -Infinity : key === "End" ? Infinity : null;
+}
+
+function movePosition(bars: number): Promise<void> {
+  if (!Number.isFinite(bars)) return bars < 0 ? toStart() : toEnd();
+  return bars < 0 ? stepBack(-bars) : stepForward(bars);
+}
 
 interface SeekStripProps {
   fills: readonly Fill[];
@@ -60,6 +76,14 @@ function Strip({ fills, format, shown }: SeekStripProps & { shown: PlayedReplay 
     else if (dropped !== null) void setPoint(dropped.handle, dropped.ts);
   };
   const cancel = () => (dragged.value = null);
+  const press = (handle: Handle) => (event: KeyboardEvent) => {
+    const bars = moveOf(event);
+    const ts = { position: null, a: pointA.value, b: pointB.value }[handle];
+    if (bars === null || !canControl.value) return;
+    event.preventDefault(); // the keys of the Deck leave it alone then
+    if (handle === "position") void movePosition(bars);
+    else if (ts !== null) void setPoint(handle, movedBy(ts, bars, stepLength(), range));
+  };
 
   return (
     <div
@@ -83,7 +107,7 @@ function Strip({ fills, format, shown }: SeekStripProps & { shown: PlayedReplay 
         <path class="buy" d={buys} />
         <path class="sell" d={sells} />
       </svg>
-      <Section range={range} x={(ts) => `${shareOf(ts, range) * 100}%`} dragged={dragged.value} grab={grab} format={format} />
+      <Section range={range} x={(ts) => `${shareOf(ts, range) * 100}%`} dragged={dragged.value} grab={grab} press={press} format={format} />
       <div
         class="handle position"
         role="slider"
@@ -95,6 +119,7 @@ function Strip({ fills, format, shown }: SeekStripProps & { shown: PlayedReplay 
         aria-valuetext={format(at)}
         style={{ left: `${shareOf(at, range) * 100}%` }}
         onPointerDown={grab("position")}
+        onKeyDown={press("position")}
       >
         {dragged.value !== null && <output>{format(dragged.value.ts)}</output>}
       </div>
@@ -107,11 +132,12 @@ interface SectionProps {
   x: (ts: number) => string;
   dragged: { handle: Handle; ts: number } | null;
   grab: (handle: Handle) => (event: PointerEvent) => void;
+  press: (handle: Handle) => (event: KeyboardEvent) => void;
   format: (ts: number | null) => string;
 }
 
 /** The handles A and B, where they are set. */
-function Section({ range, x, dragged, grab, format }: SectionProps) {
+function Section({ range, x, dragged, grab, press, format }: SectionProps) {
   const points = { a: pointA.value, b: pointB.value };
   return (
     <>
@@ -131,6 +157,7 @@ function Section({ range, x, dragged, grab, format }: SectionProps) {
             aria-valuetext={format(ts)}
             style={{ left: x(ts) }}
             onPointerDown={grab(name)}
+            onKeyDown={press(name)}
           >
             {name.toUpperCase()}
           </div>

@@ -16,11 +16,14 @@ interface Place {
   paused: boolean;
 }
 
+type SeekControls = Controls & { seek: number };
+
 /** A seek that waits for an answer, because it ends runs. */
 export interface AskedSeek {
-  controls: Controls & { seek: number };
+  controls: SeekControls;
   runs: AttachedRun[];
-  isUndo: boolean;
+  isRemembered: boolean;
+  answered: (isDone: boolean) => void;
 }
 
 export const asked = signal<AskedSeek | null>(null);
@@ -30,24 +33,31 @@ export const undoable = computed<Place | null>(() => places.value.filter(({ uid 
 /** Runs that the reader has agreed to end, by uid: he is asked once. */
 const agreed = new Set<string>();
 
-/** Seek, with other controls. Asks first where a run would end that was not asked about. */
-export async function seek(to: number, controls: Controls = {}, isUndo = false): Promise<void> {
+/**
+ * Seek, with other controls. Asks first where a run would end that was not asked about. Returns whether the gateway has taken
+ * it, once that is known. ``isRemembered``: it can be undone.
+ */
+export async function seek(to: number, controls: Controls = {}, isRemembered = true): Promise<boolean> {
   const shown = replay.peek();
-  if (shown === null) return;
+  if (shown === null) return false;
   const wanted = { ...controls, seek: Math.round(to) };
   const ended = attachedRuns(backtests.signal.peek().value ?? [], shown);
   const runs = ended.filter(({ backtest, restartsItself }) => !restartsItself && !agreed.has(backtest.metadata.uid));
-  if (runs.length > 0) asked.value = { controls: wanted, runs, isUndo };
-  else await perform(wanted, isUndo);
+  if (runs.length === 0) return perform(wanted, isRemembered);
+  asked.peek()?.answered(false); // only the last question is open
+  return new Promise((answered) => (asked.value = { controls: wanted, runs, isRemembered, answered }));
 }
 
 /** Answer to what was asked: seek, restart the runs after it, or leave all as it is. */
 export async function answer(choice: "seek" | "restart" | "cancel"): Promise<void> {
   const request = asked.peek();
   asked.value = null;
-  if (request === null || choice === "cancel") return;
+  if (request === null) return;
+  if (choice === "cancel") return request.answered(false);
   for (const { backtest } of request.runs) agreed.add(backtest.metadata.uid);
-  if (!(await perform(request.controls, request.isUndo)) || choice !== "restart") return;
+  const isDone = await perform(request.controls, request.isRemembered);
+  request.answered(isDone);
+  if (!isDone || choice !== "restart") return;
   try {
     for (const each of request.runs) {
       await restart(each, backtests.signal.peek().value ?? []);
@@ -58,20 +68,27 @@ export async function answer(choice: "seek" | "restart" | "cancel"): Promise<voi
   }
 }
 
-/** Go back to where the last seek came from. */
-export async function undo(): Promise<void> {
-  const place = undoable.peek();
-  if (place !== null) await seek(place.position, { paused: place.paused }, true);
+let lastUndo: Promise<void> = Promise.resolve();
+
+/** Go back to where the last seek came from; once more while that is under way, to where the seek before it came from. */
+export function undo(): Promise<void> {
+  lastUndo = lastUndo.then(undoLast);
+  return lastUndo;
 }
 
-async function perform(controls: Controls & { seek: number }, isUndo: boolean): Promise<boolean> {
+async function undoLast(): Promise<void> {
+  const place = undoable.peek();
+  if (place === null || !(await seek(place.position, { paused: place.paused }, false))) return;
+  places.value = places.peek().filter((each) => each !== place);
+}
+
+async function perform(controls: SeekControls, isRemembered: boolean): Promise<boolean> {
   const shown = replay.peek();
   if (shown === null) return false;
   const from = position.peek();
   const before: Place | null =
     from === null ? null : { uid: shown.uid, position: from, paused: deck.peek().word === "PAUSED" };
   if (!(await control(shown, controls))) return false;
-  if (isUndo) places.value = places.peek().filter((each) => each !== undoable.peek());
-  else if (before !== null) places.value = [...places.peek(), before].slice(-UNDO_MAX);
+  if (isRemembered && before !== null) places.value = [...places.peek(), before].slice(-UNDO_MAX);
   return true;
 }

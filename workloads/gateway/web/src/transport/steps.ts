@@ -22,9 +22,20 @@ export function nextClose(position: number, length: Resolution): number {
 
 /** How many intervals of ``base`` milliseconds end the next ``bars`` bars. */
 export function intervalsAhead(position: number, length: Resolution, base: number, bars: number): number {
+  return Math.max(1, Math.round((timeAhead(position, length, bars) - position) / base));
+}
+
+/** The end of the last of the next ``bars`` bars. */
+function timeAhead(position: number, length: Resolution, bars: number): number {
   let close = position;
   for (let n = 0; n < bars; n += 1) close = nextClose(close, length);
-  return Math.max(1, Math.round((close - position) / base));
+  return close;
+}
+
+/** The time so many bars after another one, or before it, within a range; its ends for infinitely many. */
+export function movedBy(ts: number, bars: number, length: Resolution, { from, to }: { from: number; to: number }): number {
+  if (!Number.isFinite(bars)) return bars < 0 ? from : to;
+  return bars < 0 ? timeBack(ts, length, -bars, from) : Math.min(to, timeAhead(ts, length, bars));
 }
 
 /** The time to seek to, so that the last ``bars`` bars are taken back: a bar that has begun counts as one. */

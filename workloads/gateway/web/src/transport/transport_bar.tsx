@@ -1,5 +1,4 @@
 // The transport bar: the buttons of the deck, the seek strip, and what its clock says.
-import { useSignal } from "@preact/signals";
 import { refusal } from "../data/gateway_socket";
 import { deck, position, replayState, resource } from "../deck/replay_state";
 import { replay } from "../deck/selection";
@@ -159,13 +158,13 @@ function Clock({ format }: { format: (ts: number | null) => string }) {
 
 /** Why the last control or subscription was refused, until it is read. */
 function Problem() {
-  const read = useSignal<string | null>(null);
-  const problem = controlProblem.value ?? refusal.value;
-  if (problem === null || problem === read.value) return null;
+  const shown = controlProblem.value === null ? refusal : controlProblem;
+  const problem = shown.value;
+  if (problem === null) return null;
   return (
     <p id="problem" role="alert">
       <span>{problem}</span>
-      <button class="quiet" onClick={() => (read.value = problem)}>
+      <button class="quiet" onClick={() => (shown.value = null)}>
         Dismiss
       </button>
     </p>

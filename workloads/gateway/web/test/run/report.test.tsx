@@ -9,8 +9,8 @@ import { dataParts } from "../../src/run/inputs_panel";
 import { amountTexts, tickTexts } from "../../src/run/plot";
 import { strength, yearRows } from "../../src/run/periods";
 import { figureName, figureText, Report, type RunParts } from "../../src/run/report";
-import { allSettledAs, combined, partOf, partsOfDocument, settledAs } from "../../src/run/run_parts";
-import type { Period, RunReport } from "../../src/run/types";
+import { allSettledAs, combined, partOf, partsOfDocument, partsUntil, settledAs } from "../../src/run/run_parts";
+import type { Period, RunDocument, RunReport } from "../../src/run/types";
 import { equityRow, hold, report, trade } from "./made";
 
 vi.mock("uplot", () => ({ default: class { destroy() {} setSize() {} setData() {} } })); // happy-dom has no canvas
@@ -19,7 +19,7 @@ vi.stubGlobal("ResizeObserver", class { observe() {} unobserve() {} disconnect()
 const period = (name: string, percent: number | null): Period => ({
   period: name, start_value: 1, end_value: 1, return_percent: percent, max_drawdown_percent: 0, trades: 0, wins: 0, profit: 0,
 });
-const PARTS = partsOfDocument({
+const PARTS_DOCUMENT: RunDocument = {
   made_at: 0,
   report: report({
     name: "april", message: "1 open position", periods: [period("2018-04", 5), period("2018", 5)],
@@ -37,7 +37,8 @@ const PARTS = partsOfDocument({
   excursions: [{ seq: 0, lowest: 1, highest: 2, adverse_percent: -1, favourable_percent: 2 }],
   excursions_missing: "",
   trades_left_out: 7,
-});
+};
+const PARTS = partsOfDocument(PARTS_DOCUMENT);
 
 function drawn(parts: RunParts, choose = vi.fn()): HTMLElement {
   const place = document.createElement("div");
@@ -47,6 +48,30 @@ function drawn(parts: RunParts, choose = vi.fn()): HTMLElement {
 }
 
 const panel = (place: HTMLElement, title: string) => place.querySelector(`[aria-label="${title}"]`) as HTMLElement;
+
+describe("the parts of a run whose replay has gone back", () => {
+  const parts = partsOfDocument({
+    ...PARTS_DOCUMENT,
+    equity: [equityRow(0, 1_000, 0), equityRow(60_000, 1_100, 0)],
+    hold: hold([[0, 1_000], [60_000, 1_200]]),
+    trades: [trade({ seq: 0, exit_ts: 30_000 }), trade({ seq: 1, exit_ts: 60_000 })],
+  });
+  it("end at its position", () => {
+    const { equity, hold: held, trades, report: whole } = partsUntil(parts, 30_000);
+    expect(equity.value?.map(({ ts }) => ts)).toEqual([0]);
+    expect(held.value?.points).toEqual([[0, 1_000]]);
+    expect(trades.value?.trades.map(({ seq }) => seq)).toEqual([0]);
+    expect(whole).toBe(parts.report);
+  });
+  it("are the same where all of it is shown", () => {
+    expect(partsUntil(parts, null)).toBe(parts);
+    const seen = partsUntil(parts, 60_000);
+    expect([seen.equity.value, seen.hold.value, seen.trades.value]).toEqual([parts.equity.value, parts.hold.value, parts.trades.value]);
+    expect(seen.trades.value).toBe(parts.trades.value);
+  });
+  it("are left out while they are not loaded", () =>
+    expect(partsUntil({ equity: LOADING, hold: LOADING, trades: LOADING }, 1).trades).toEqual(LOADING));
+});
 
 describe("a report", () => {
   it("shows all of a run", () => {

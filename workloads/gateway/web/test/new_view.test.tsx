@@ -1,0 +1,72 @@
+// @vitest-environment happy-dom
+// The view New over fake answers: what it says of a text that is checked and applied, whatever is answered first.
+import { render } from "preact";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { NewView } from "../src/new/new_view";
+import { startRouter } from "../src/shell/router";
+import { keepToken } from "../src/token";
+
+vi.mock("../src/new/code_mirror", () => { throw new Error("the plain field stays"); });
+
+let place: HTMLElement;
+/** What was posted: whether to check alone, and how to answer. */
+let posted: { isCheck: boolean; answer: (status: number, body: object) => Promise<unknown> }[] = [];
+
+const text = () => place.querySelector("#outcome")?.textContent ?? "";
+const after = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+const press = async (name: string) => {
+  [...place.querySelectorAll("button")].find(({ textContent }) => textContent === name)?.click();
+  await after(0);
+};
+
+beforeEach(async () => {
+  posted = [];
+  vi.useFakeTimers();
+  vi.stubGlobal("fetch", (address: string, init?: RequestInit) => {
+    if (init?.method !== "POST") return Promise.resolve(new Response('{"strategies":[],"feeds":[],"replays":[],"backtests":[]}'));
+    return new Promise((resolve) => {
+      const answer = (status: number, body: object) => {
+        resolve(new Response(JSON.stringify(body), { status }));
+        return after(0);
+      };
+      posted.push({ isCheck: address.endsWith("dryRun=1"), answer });
+    });
+  });
+  keepToken("a-token");
+  history.replaceState(null, "", "/new?kind=feed");
+  startRouter();
+  place = document.body.appendChild(document.createElement("div"));
+  render(<NewView />, place);
+  await after(100);
+});
+afterEach(async () => {
+  render(null, place);
+  await after(100);
+  place.remove();
+  sessionStorage.clear();
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+const MADE = { kind: "Feed", metadata: { name: "my-feed", namespace: "default", uid: "u" } };
+
+it("is applied without a check that would find its name taken", async () => {
+  await press("Apply");
+  await posted[0]?.answer(201, MADE);
+  await after(2_000);
+  expect(posted.map(({ isCheck }) => isCheck)).toEqual([false]);
+  expect(text()).toContain("Feed default/my-feed is made.");
+});
+
+it("says what was asked last, though an earlier answer is late", async () => {
+  await after(1_000);
+  const name = place.querySelector<HTMLInputElement>("input");
+  if (name !== null) name.value = "other";
+  name?.dispatchEvent(new Event("input", { bubbles: true }));
+  await after(0);
+  await press("Apply");
+  expect(posted.map(({ isCheck }) => isCheck)).toEqual([true, false]);
+  await posted[1]?.answer(201, MADE);
+  await posted[0]?.answer(409, { detail: "Feed my-feed exists already" });
+  expect(text()).toContain("Feed default/my-feed is made.");
+});

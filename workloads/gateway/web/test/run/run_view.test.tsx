@@ -1,0 +1,48 @@
+// @vitest-environment happy-dom
+// The view of a run over fake answers: what it tells after a seek back of its replay.
+import { render } from "preact";
+import { act } from "preact/test-utils";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { RunView } from "../../src/run/run_view";
+import { equityRow, hold, report, trade } from "./made";
+
+vi.mock("uplot", () => ({ default: class { destroy() {} setSize() {} setData() {} } })); // happy-dom has no canvas
+
+let answers: Record<string, unknown> = {};
+let place: HTMLElement;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.stubGlobal("ResizeObserver", class { observe() {} unobserve() {} disconnect() {} });
+  vi.stubGlobal("fetch", (address: string) => {
+    const body = answers[new URL(address, "http://x").pathname.replace("/api/v1/runs/u-1", "")];
+    return Promise.resolve(new Response(JSON.stringify(body ?? { detail: "not here" }), { status: body === undefined ? 404 : 200 }));
+  });
+  place = document.body.appendChild(document.createElement("div"));
+});
+afterEach(() => {
+  void act(() => render(null, place));
+  place.remove();
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+const after = (ms: number) => act(async () => void (await vi.advanceTimersByTimeAsync(ms)));
+
+it("ends at the position of the replay as soon as the report says that it has gone back", async () => {
+  const trades = [trade({ seq: 0, exit_ts: 60_000, exit_reason: "first" }), trade({ seq: 1, exit_ts: 120_000, exit_reason: "second" })];
+  answers = {
+    "": report({ replay_uid: "u" }), "/trades": { trades, next: null }, "/excursions": { excursions: [], missing: "" },
+    "/equity": { equity: [equityRow(60_000, 1_000, 0), equityRow(120_000, 2_000, 0)] }, "/buy-and-hold": hold([[60_000, 1_000]]),
+  };
+  void act(() => render(<RunView id="u-1" />, place));
+  await after(100);
+  const panel = (title: string) => place.querySelector(`[aria-label="${title}"]`)?.textContent ?? "";
+  expect(panel("Trades")).toContain("2 trades");
+  answers[""] = report({ replay_uid: "u", state: "running", metrics: null, shown_until: 90_000 });
+  await after(3_000);
+  expect(panel("Trades")).toContain("1 trades");
+  answers[""] = report({ replay_uid: "u" });
+  await after(3_000);
+  expect(panel("Trades")).toContain("2 trades");
+});
