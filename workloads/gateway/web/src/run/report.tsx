@@ -2,12 +2,12 @@
 import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
 import type { Loadable } from "../data/loadable";
-import { MISSING, number, percent, time } from "../format";
+import { MISSING, number, percent, PRICE_DECIMALS, time } from "../format";
 import { Panel } from "../shell/panel";
 import { BarPlot } from "./bar_plot";
 import { equityColumns } from "./curves";
 import { EquityPlot } from "./equity_plot";
-import { ExcursionPlot } from "./excursion_plot";
+import { ExcursionPlots } from "./excursion_plot";
 import { headline, type HeadlineFigure } from "./headline";
 import { InputsText } from "./inputs_panel";
 import { duration } from "./lengths_of_time";
@@ -40,8 +40,6 @@ interface ReportProps {
   choose: (trade: TradeRow) => void;
 }
 
-const DEFAULT_DECIMALS = 2;
-
 export function Report({ parts, actions, children, chosen, choose }: ReportProps) {
   const trades = parts.trades.value;
   const rows = useMemo(
@@ -49,7 +47,7 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
     [trades, parts.excursions.value],
   );
   const columns = useMemo(() => equityColumns(parts.equity.value ?? [], parts.hold.value), [parts.equity.value, parts.hold.value]);
-  const decimals: Decimals = (symbol) => parts.inputs.value?.decimals[symbol] ?? DEFAULT_DECIMALS;
+  const decimals: Decimals = (symbol) => parts.inputs.value?.decimals[symbol] ?? PRICE_DECIMALS;
   const ofTrades = { value: trades === null ? null : rows, error: parts.trades.error };
   const run = parts.report.value;
   // The trials of a sweep have an account each; only a walk-forward has one of its own.
@@ -91,7 +89,7 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
             {(found) => <BarPlot name="Hold times" values={found.map(({ held }) => held)} format={duration} signed={false} />}
           </Panel>
           <Panel title="Excursions" of={combined(ofTrades, parts.excursions)} empty={([found, { missing }]) => noTrades(found) ?? (missing ? <p>No excursions: {missing}.</p> : null)}>
-            {([found]) => <ExcursionPlot rows={found} choose={choose} />}
+            {([found]) => <ExcursionPlots rows={found} choose={choose} />}
           </Panel>
           <Panel title="Deepest drawdowns" of={parts.report} empty={({ drawdowns }) => (drawdowns?.length ? null : <p>{untilEnd(parts, "No drawdown")}</p>)}>
             {({ drawdowns }) => <Drawdowns rows={drawdowns ?? []} />}

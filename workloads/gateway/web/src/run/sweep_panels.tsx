@@ -11,7 +11,7 @@ import { ParallelPlot } from "./parallel_plot";
 import { combined, partOf, runPath, settledAs } from "./run_parts";
 import {
   directionOf, luck, metricOf, paramNames, ranked, robustness, searched, windowRows, windowSummary,
-  type Direction, type WindowRow,
+  type Direction, type Neighbours, type WindowRow,
 } from "./sweep";
 import type { RunInputs, RunReport, Trial, WalkForwardWindow } from "./types";
 
@@ -106,12 +106,17 @@ function LuckFacts({ run }: { run: RunReport }) {
   );
 }
 
+export const NEIGHBOURS: Record<Neighbours["are"], string> = {
+  next: "their params are the same, or the next values above or below",
+  nearest: "the trials whose params are nearest, as values hardly repeat",
+};
+
 function RobustnessFacts({ trials, best, direction }: { trials: Trial[]; best: Trial; direction: Direction }) {
   const found = robustness(trials, best, direction);
   return (
     <dl class="headline" aria-label="Neighbours of the best trial">
       <Fact name="Best objective" text={number(found.best)} detail={paramsText(best.params)} />
-      <Fact name="Its neighbours" text={number(found.neighbours, 0)} detail={`${number(found.feasible, 0)} feasible; their params are the next values above or below`} />
+      <Fact name="Its neighbours" text={number(found.neighbours, 0)} detail={`${number(found.feasible, 0)} feasible; ${NEIGHBOURS[found.are]}`} />
       <Fact name="Median neighbour" text={number(found.median)} detail={found.rank === null ? "" : `better than ${percent(found.rank * 100)} of all trials`} />
       <Fact name="Worst neighbour" text={number(found.worst)} detail="a good optimum has good neighbours" />
     </dl>

@@ -1,5 +1,5 @@
 // The columns of the trades table, and which rows it shows, in which order.
-import { number, percent, time } from "../format";
+import { number, percent, size, time } from "../format";
 import { type Order as OrderOf, sortedRows } from "../shell/sorted_rows";
 import { duration } from "./lengths_of_time";
 import type { TradeRow } from "./trades";
@@ -43,7 +43,7 @@ export const COLUMNS: readonly TradeColumn[] = [
   { id: "entry_ts", title: "Entry", isNumber: false, text: (row) => time(row.entry_ts) },
   { id: "exit_ts", title: "Exit", isNumber: false, text: (row) => time(row.exit_ts) },
   { id: "held", title: "Held", isNumber: true, text: (row) => duration(row.held) },
-  { id: "size", title: "Size", isNumber: true, text: (row) => number(row.size, 0) },
+  { id: "size", title: "Size", isNumber: true, text: (row) => size(row.size) },
   { id: "entry_price", title: "Entry price", isNumber: true, text: (row, decimals) => number(row.entry_price, decimals(row.symbol)) },
   { id: "exit_price", title: "Exit price", isNumber: true, text: (row, decimals) => number(row.exit_price, decimals(row.symbol)) },
   { id: "pnl_net", title: "Profit", isNumber: true, text: (row) => number(row.pnl_net), tone: (row) => row.pnl_net },
