@@ -129,7 +129,7 @@ describe("the results of a transform", () => {
     receive({ type: "points", id: "s1", interval: "1m", snapshot: true, points: [{ ts: 2 * M, value: 20 }] });
     await settled();
     receive({ type: "points", id: "s1", interval: "1m", points: [{ ts: 3 * M, value: 30 }, { ts: 3.5 * M, value: 35 }] });
-    const indicator = transformIndicator(feed, "sma5", true, M);
+    const indicator = transformIndicator(feed, "sma5", true, MINUTE);
     const columns: number[][] = [[]];
     indicator.extend(bars(0, 5), columns, 0);
     expect(columns[0]).toEqual([0, 1, 20, 35, NaN]);
@@ -139,7 +139,12 @@ describe("the results of a transform", () => {
     receive({ type: "reset", id: "s1", reason: "seek" });
     indicator.extend(bars(0, 5), columns, 0);
     expect(columns[0]?.every(Number.isNaN)).toBe(true);
-    expect(from).toEqual([-Infinity, -Infinity, 3 * M, 2 * M, -Infinity]);
+    const month = { resolution: "1M", interval: "1M", width_ms: 31 * 86_400_000, origin_ms: 0 };
+    const [february, march] = [Date.UTC(2018, 1), Date.UTC(2018, 2)];
+    receive({ type: "points", id: "s1", interval: "1m", points: [{ ts: february, value: 2 }, { ts: march, value: 3 }] });
+    transformIndicator(feed, "sma5", true, month).extend([{ ...bar(0), ts: february }], columns, 0);
+    expect(columns[0]).toEqual([2]); // the bar of February ends before March's first result
+    expect(from).toEqual([-Infinity, -Infinity, 3 * M, 2 * M, -Infinity, Date.UTC(2018, 1)]);
     expect(asked()[0]).toEqual({ symbol: "coinbase:BTC/USD@sma5", resolution: "1", to: "120", countback: "5000" });
   });
 });
