@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
+from pods import browser
 from pods.browser import BROWSER_TESTS, PHONE, WIDE, open_browser, save_screenshot, shown, wait_for
 from pods.gateway import (
     MINUTE,
@@ -167,6 +170,33 @@ def test_an_empty_deck_shows_the_first_commands(gateway: Gateway, page: Page) ->
     page.goto(f"{gateway.url}/?replay=none-such")
     expect(page.locator("#empty")).to_contain_text("tapedeck apply -f examples/replay.yaml")
     save_screenshot(page, "empty")
+
+
+def test_ci_keeps_pictures_of_each_width_and_scheme(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page.set_content("<meta name=color-scheme content='light dark'><h1>View</h1>")
+    monkeypatch.setattr(browser, "SHOTS", tmp_path / "build" / "shots")
+    monkeypatch.delenv("TAPEDECK_SHOTS", raising=False)
+    monkeypatch.delenv("CI", raising=False)
+    save_screenshot(page, "view")
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setenv("CI", "true")
+    save_screenshot(page, "view")
+    kept = {path.name: picture(path) for path in (tmp_path / "build" / "shots").iterdir()}
+    assert kept == {
+        f"view-{width}-{scheme}.png": (width, height, scheme == "light")
+        for width, height in [(1280, 800), (375, 812)]
+        for scheme in ["light", "dark"]
+    }
+    assert page.viewport_size == WIDE
+    assert not page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+
+
+def picture(path: Path) -> tuple[int, int, bool]:
+    """Width and height of a picture, and whether most of it is light."""
+    with Image.open(path) as image:
+        return (*image.size, statistics.median(image.convert("L").resize((64, 64)).get_flattened_data()) > 127)
 
 
 def test_stored_bars_are_shown_without_a_replay(gateway: Gateway, page: Page, store: str) -> None:
