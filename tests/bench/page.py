@@ -1,13 +1,13 @@
 """The page in a real Chromium: what a reader waits for, how even its frames are, and what an hour leaves in memory.
 
-``page-first-paint``: from the request of the Deck with an empty cache to its first content, ms; the reference is the limit
-of 1,000. ``page-first-paint-empty`` is the same of a page with one word, ``page-first-bars`` until the chart has bars.
-``page-frame-p95``: the time between two frames while a replay publishes 100 bars a second, ms; the reference is the limit
-of 16.7, a frame at 60 Hz. ``page-frame-p95-empty`` is that of an empty page in turn with it, under the same load: on a
-machine without a GPU, or with other work, no page has better frames.
-``page-history-100k``: from the arrival of the last history until a frame has all of 100,000 bars, ms; the reference is the
-limit of 500. ``page-memory-1h``: what the page keeps after an hour of a replay at 60x, a bar a second, published faster,
-MB; the reference is the limit of 50.
+``page-first-paint``: from the request of the Deck with an empty cache to its first content, ms; the reference is the
+limit of 1,000. ``page-first-paint-empty`` is the same of a page with one word, ``page-first-bars`` until the chart has
+bars. ``page-frame-p95``: the time between two frames while a replay publishes 100 bars a second, ms; the reference is
+the limit of 16.7, a frame at 60 Hz. ``page-frame-p95-empty`` is that of an empty page in turn with it, under the same
+load: on a machine without a GPU, or with other work, no page has better frames. ``page-history-100k``: from the arrival
+of the last history until a frame has all of 100,000 bars, ms; the reference is the limit of 500. ``page-memory-1h``:
+what the page keeps after an hour of a replay at 60x, a bar a second, published faster, MB; the reference is the limit
+of 50.
 """
 
 from __future__ import annotations

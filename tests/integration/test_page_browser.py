@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import statistics
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Response, expect
 
 from pods import browser
 from pods.browser import BROWSER_TESTS, PHONE, WIDE, open_browser, save_screenshot, shown, wait_for
@@ -31,6 +32,7 @@ from tapedeck_common.market import Bar, event_time
 from tapedeck_common.settings import Connections
 
 T0 = 1_522_800_000_000
+FIRST_VIEW_BYTES = 300_000
 
 pytestmark = BROWSER_TESTS
 
@@ -170,6 +172,21 @@ def test_an_empty_deck_shows_the_first_commands(gateway: Gateway, page: Page) ->
     page.goto(f"{gateway.url}/?replay=none-such")
     expect(page.locator("#empty")).to_contain_text("tapedeck apply -f examples/replay.yaml")
     save_screenshot(page, "empty")
+
+
+def test_the_first_view_loads_little_code(gateway: Gateway, page: Page) -> None:
+    """What a reader waits for before anything is drawn: scripts and styles, compressed as the gateway sends them."""
+    loaded: dict[str, int] = {}
+
+    def note(response: Response) -> None:
+        if response.request.resource_type in ("script", "stylesheet"):
+            loaded[response.url.rsplit("/", 1)[1]] = len(gzip.compress(response.body(), 6))
+
+    page.on("response", note)
+    page.goto(f"{gateway.url}/?replay=none-such")
+    expect(page.locator("#empty")).to_contain_text("tapedeck apply")
+    assert {name.rsplit(".", 1)[1] for name in loaded} == {"js", "css"}
+    assert sum(loaded.values()) <= FIRST_VIEW_BYTES, loaded
 
 
 def test_ci_keeps_pictures_of_each_width_and_scheme(
