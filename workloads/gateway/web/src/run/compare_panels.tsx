@@ -1,5 +1,5 @@
 // The panels of a comparison: curves, params, figures, trades.
-import { useMemo, useState } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import type uPlot from "uplot";
 import { MISSING, number, size, time } from "../format";
 import { colors } from "../shell/theme";
@@ -8,6 +8,7 @@ import { type Compared, type Comparison, differences, differs, type NormalisedCu
 import { plain } from "./inputs_panel";
 import { amountAxis, Plot, type PlotOptions, TIME, timeAxis, UTC } from "./plot";
 import { figureName, figureText } from "./report";
+import { choose, hasSame } from "./selection";
 import type { Decimals } from "./trade_table";
 import type { RunSummary, Trade } from "./types";
 
@@ -77,12 +78,12 @@ export function ComparedParams({ comparison }: { comparison: Comparison }) {
 }
 
 export function ComparedFigures({ comparison }: { comparison: Comparison }) {
-  const [all, setAll] = useState(false);
+  const all = hasSame.value;
   const shown = all ? comparison.metrics : comparison.metrics.filter(({ values }) => differs(values));
   return (
     <>
       <label class="filters">
-        <input type="checkbox" checked={all} onChange={(event) => setAll(event.currentTarget.checked)} />
+        <input type="checkbox" checked={all} onChange={(event) => choose({ same: event.currentTarget.checked ? "1" : "" })} />
         Also figures that are the same
       </label>
       {shown.length === 0 ? (

@@ -4,7 +4,7 @@ import { Polled } from "../data/loadable";
 import { addressOf, get } from "../data/request";
 import { runs } from "../data/resources";
 import { Panel } from "../shell/panel";
-import { navigate } from "../shell/router";
+import { setQuery } from "../shell/router";
 import { useWatched } from "../shell/watched";
 import { commonDecimals, type Comparison, normalised, RUNS_MAX, RUNS_MIN, toggled, tradeDifferences } from "./compare";
 import { ComparedCurves, ComparedFigures, ComparedParams, ComparedTrades } from "./compare_panels";
@@ -40,7 +40,7 @@ function Chooser({ chosen }: { chosen: string[] }) {
                     type="checkbox"
                     checked={chosen.includes(run.run_id)}
                     disabled={chosen.length >= RUNS_MAX && !chosen.includes(run.run_id)}
-                    onChange={() => navigate({ view: "compare", ids: toggled(chosen, run.run_id) }, true)}
+                    onChange={() => setQuery({ run: toggled(chosen, run.run_id) }, true)}
                   />
                   {run.name} <span class="muted">{`${run.strategy}, ${run.state}, ${run.run_id.slice(0, 8)}`}</span>
                 </label>

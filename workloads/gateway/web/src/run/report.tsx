@@ -36,7 +36,8 @@ interface ReportProps {
   actions?: { head?: ComponentChildren; equity?: ComponentChildren; trades?: ComponentChildren; position?: (symbol: string) => ComponentChildren };
   /** After the head, such as the log of a run that failed. */
   children?: ComponentChildren;
-  chosen: TradeRow | null;
+  /** The number of the chosen trade; null for none. */
+  chosen: number | null;
   choose: (trade: TradeRow) => void;
 }
 
@@ -69,14 +70,14 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
           <Panel title="Equity" actions={actions?.equity} of={parts.equity} class="wide" empty={(curve) => (curve.length === 0 ? <p>No equity yet</p> : null)}>
             {() => (
               <>
-                <EquityPlot columns={columns} trade={chosen} />
+                <EquityPlot columns={columns} trade={rows.find(({ seq }) => seq === chosen) ?? null} />
                 {parts.hold.value?.missing && <p class="note">Buy and hold is not drawn: {parts.hold.value.missing}.</p>}
               </>
             )}
           </Panel>
           <Panel title="Trades" actions={actions?.trades} of={ofTrades} class="wide" empty={noTrades}>
             {(found) => (
-              <TradesTable rows={found} leftOut={trades?.leftOut ?? null} decimals={decimals} chosen={chosen?.seq ?? null} choose={choose} />
+              <TradesTable rows={found} leftOut={trades?.leftOut ?? null} decimals={decimals} chosen={chosen} choose={choose} />
             )}
           </Panel>
           <Panel title="Months and years" of={parts.report} class="wide" empty={({ periods }) => (periods?.length ? null : <p>{untilEnd(parts, "No whole trading day")}</p>)}>

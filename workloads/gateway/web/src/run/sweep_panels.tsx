@@ -1,5 +1,5 @@
 // A sweep: heat map, parallel coordinates, best trials, what is around the best, and whether it is luck.
-import { useMemo, useState } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import type { Loadable, Polled } from "../data/loadable";
 import { get } from "../data/request";
 import { MISSING, number, percent, time } from "../format";
@@ -9,6 +9,7 @@ import { Choice, HeatMap } from "./heat_map";
 import { plain } from "./inputs_panel";
 import { ParallelPlot } from "./parallel_plot";
 import { combined, partOf, runPath, settledAs } from "./run_parts";
+import { choose, windowOf } from "./selection";
 import {
   directionOf, luck, metricOf, paramNames, ranked, robustness, searched, windowRows, windowSummary,
   type Direction, type Neighbours, type WindowRow,
@@ -34,14 +35,14 @@ export function SweepPanels({ id, report, inputs }: { id: string; report: Polled
   const settled = () => settledAs(report.value);
   const trials = useWatched(() => partOf(settled, () => trialsOf(id)), [id]);
   const windows = useWatched(() => partOf(settled, () => windowsOf(id)), [id]);
-  const [window, setWindow] = useState(0);
   const spec = inputs.value?.spec.sweep;
   const direction = directionOf(spec);
   const list = trials.value?.trials;
+  const numbers = [...new Set((list ?? []).map((each) => each.window))].sort((a, b) => a - b).map(String);
+  const window = windowOf(numbers);
   const ofWindow = useMemo(() => searched(list ?? [], window), [list, window]);
   const names = useMemo(() => paramNames(searched(list ?? [])), [list]);
   const best = ranked(ofWindow, direction)[0];
-  const numbers = [...new Set((list ?? []).map((each) => each.window))].sort((a, b) => a - b).map(String);
   const none = ({ trials: found }: TrialList) => (found.length === 0 ? <p>No trials yet, or beyond the position of the replay</p> : null);
   const both = combined(trials, inputs);
   return (
@@ -49,7 +50,7 @@ export function SweepPanels({ id, report, inputs }: { id: string; report: Polled
       <Panel
         title="Is the best trial luck?"
         class="wide"
-        actions={numbers.length > 1 && <Choice name="Window" value={String(window)} options={numbers} choose={(text) => setWindow(Number(text))} />}
+        actions={numbers.length > 1 && <Choice name="Window" value={String(window)} options={numbers} choose={(text) => choose({ window: text })} />}
         of={both}
         empty={([found]) => none(found)}
       >

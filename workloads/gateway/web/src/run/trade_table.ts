@@ -31,6 +31,7 @@ const VALUES = {
   reasons: (row: TradeRow) => reasons(row),
 };
 export type ColumnId = keyof typeof VALUES;
+export const COLUMN_IDS = Object.keys(VALUES) as ColumnId[];
 const TEXTS: readonly ColumnId[] = ["symbol", "side", "reasons"];
 
 export const reasons = ({ entry_reason, exit_reason }: TradeRow): string =>
@@ -55,9 +56,10 @@ export const COLUMNS: readonly TradeColumn[] = [
 
 export type Order = OrderOf<ColumnId>;
 
-const SORTED = (Object.keys(VALUES) as ColumnId[]).map((id) => ({ id, isText: TEXTS.includes(id), value: VALUES[id] }));
+const SORTED = COLUMN_IDS.map((id) => ({ id, isText: TEXTS.includes(id), value: VALUES[id] }));
 
-export type TradeFilter = "all" | "won" | "lost";
+export const TRADE_FILTERS = ["all", "won", "lost"] as const;
+export type TradeFilter = (typeof TRADE_FILTERS)[number];
 
 /** A table of these rows. It is kept while the rows are the same. */
 export const tradeTable = (rows: TradeRow[]) => sortedRows<TradeRow, ColumnId>(rows, SORTED, ({ seq }) => String(seq));
