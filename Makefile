@@ -97,7 +97,7 @@ api-types: $(VENV)/.dev $(CHECK_PACKAGES) ## Write the page's types of the API a
 	@mkdir -p build && $(TESTS) reference.api_schemas > build/api-schemas.json
 	@$(WITH_NODE) npm run --silent types-of-api > types.log 2>&1 || { cat types.log; exit 1; }
 
-bench: $(VENV)/.dev ## Measure throughput beside reference programs (NAME=… for one); RECORD=1 keeps the figures for the documentation
+bench: $(VENV)/.dev page ## Measure throughput beside reference programs (NAME=… for one); RECORD=1 keeps the figures for the documentation
 	@RECORD=$(RECORD) $(TESTS) bench $(NAME)
 
 faults: $(VENV)/.dev ## Kill every component at seeded instants, 20 times each: no record lost or duplicated

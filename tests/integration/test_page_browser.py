@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
 import time
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from playwright.sync_api import Page, expect
+from PIL import Image, ImageStat
+from playwright.sync_api import Page, Response, expect
 
+from pods import browser
 from pods.browser import BROWSER_TESTS, PHONE, WIDE, open_browser, save_screenshot, shown, wait_for
 from pods.gateway import (
     MINUTE,
@@ -29,6 +32,7 @@ from tapedeck_common.market import Bar, event_time
 from tapedeck_common.settings import Connections
 
 T0 = 1_522_800_000_000
+FIRST_VIEW_BYTES = 300_000
 
 pytestmark = BROWSER_TESTS
 
@@ -168,6 +172,48 @@ def test_an_empty_deck_shows_the_first_commands(gateway: Gateway, page: Page) ->
     page.goto(f"{gateway.url}/?replay=none-such")
     expect(page.locator("#empty")).to_contain_text("tapedeck apply -f examples/replay.yaml")
     save_screenshot(page, "empty")
+
+
+def test_the_first_view_loads_little_code(gateway: Gateway, page: Page) -> None:
+    """What a reader waits for before anything is drawn: scripts and styles, compressed as the gateway sends them."""
+    loaded: dict[str, int] = {}
+
+    def note(response: Response) -> None:
+        if response.request.resource_type in ("script", "stylesheet"):
+            loaded[response.url.rsplit("/", 1)[1]] = len(gzip.compress(response.body(), 6))
+
+    page.on("response", note)
+    page.goto(f"{gateway.url}/?replay=none-such")
+    expect(page.locator("#empty")).to_contain_text("tapedeck apply")
+    assert {name.rsplit(".", 1)[1] for name in loaded} == {"js", "css"}
+    assert sum(loaded.values()) <= FIRST_VIEW_BYTES, loaded
+
+
+def test_ci_keeps_pictures_of_each_width_and_scheme(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page.set_content("<meta name=color-scheme content='light dark'><h1>View</h1>")
+    monkeypatch.setattr(browser, "SHOTS", tmp_path / "build" / "shots")
+    monkeypatch.delenv("TAPEDECK_SHOTS", raising=False)
+    monkeypatch.delenv("CI", raising=False)
+    save_screenshot(page, "view")
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setenv("CI", "true")
+    save_screenshot(page, "view")
+    kept = {path.name: picture(path) for path in (tmp_path / "build" / "shots").iterdir()}
+    assert kept == {
+        f"view-{width}-{scheme}.png": (width, height, scheme == "light")
+        for width, height in [(1280, 800), (375, 812)]
+        for scheme in ["light", "dark"]
+    }
+    assert page.viewport_size == WIDE
+    assert not page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+
+
+def picture(path: Path) -> tuple[int, int, bool]:
+    """Width and height of a picture, and whether most of it is light."""
+    with Image.open(path) as image:
+        return (*image.size, ImageStat.Stat(image.convert("L")).mean[0] > 127)
 
 
 def test_stored_bars_are_shown_without_a_replay(gateway: Gateway, page: Page, store: str) -> None:

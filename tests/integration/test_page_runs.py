@@ -72,7 +72,7 @@ def check_report(page: Page, profits: list[float]) -> None:
     expect(panel(page, "Months and years")).to_contain_text("1.3")
     expect(panel(page, "Open at the end")).to_contain_text("6,543.21")
     expect(panel(page, "Returns of trades").locator("rect")).not_to_have_count(0)
-    expect(panel(page, "Excursions").locator("circle")).to_have_count(len(profits))
+    expect(panel(page, "Excursions").locator("circle")).to_have_count(2 * len(profits))  # against, for
     rows = panel(page, "Trades").locator("tbody tr[role=row]")
     expect(rows).to_have_count(len(profits))
     page.get_by_role("columnheader", name="Profit").get_by_role("button").click()

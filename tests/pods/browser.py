@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, ViewportSize, expect, sync_playwright
@@ -17,6 +18,11 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 BUILT = Path(tapedeck_gateway.__file__).parent / "page" / "index.html"
 WIDE = ViewportSize(width=1440, height=900)
 PHONE = ViewportSize(width=375, height=812)
+SHOTS = Path(__file__).parents[2] / "build" / "shots"
+SHOT_SIZES = [(1280, 800), (375, 812)]
+SCHEMES: list[Literal["light", "dark"]] = ["light", "dark"]
+# After a change of size or scheme, canvases are drawn in the next frame.
+_TWO_FRAMES = "() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
 QUIET = [
     "--headless",
     "--no-sandbox",
@@ -68,7 +74,19 @@ def shown(page: Page, hook: str) -> int:
 
 
 def save_screenshot(page: Page, name: str) -> None:
-    """Save a screenshot to the folder TAPEDECK_SHOTS, if it is set."""
-    folder = os.environ.get("TAPEDECK_SHOTS")
-    if folder:
-        page.screenshot(path=str(Path(folder) / f"{name}.png"))
+    """Save the view as NAME-WIDTH-SCHEME.png: for a wide screen and a phone, light and dark.
+
+    The folder is TAPEDECK_SHOTS; in CI, which keeps the pictures with its results, it is build/shots by default.
+    """
+    folder = os.environ.get("TAPEDECK_SHOTS") or (SHOTS if os.environ.get("CI") else None)
+    if folder is None:
+        return
+    size = page.viewport_size or WIDE
+    for width, height in SHOT_SIZES:
+        page.set_viewport_size(ViewportSize(width=width, height=height))
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            page.evaluate(_TWO_FRAMES)
+            page.screenshot(path=str(Path(folder) / f"{name}-{width}-{scheme}.png"))
+    page.emulate_media(color_scheme="null")
+    page.set_viewport_size(size)

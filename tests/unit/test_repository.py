@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pods.browser import SHOTS
 from tapedeck_common.store.schema_version import MIGRATIONS, OLDEST_PROGRAM
 
 ROOT = Path(__file__).parents[2]
@@ -80,6 +81,13 @@ def test_actions_are_pinned_by_their_major_version(path: Path) -> None:
     used = [step["uses"] for step in steps(path) if "uses" in step]
     assert used
     assert [name for name in used if not re.fullmatch(r"[\w-]+/[\w-]+@v\d+", name)] == []
+
+
+def test_the_workflow_of_the_tests_keeps_the_pictures_of_the_page() -> None:
+    test = next(path for path in WORKFLOWS if path.stem == "test")
+    kept = [step["with"]["path"] for step in steps(test) if step.get("uses", "").startswith("actions/upload-artifact@")]
+    assert [ROOT / path for path in kept] == [SHOTS]
+    assert {"always()"} == {step["if"] for step in steps(test) if "upload-artifact" in step.get("uses", "")}
 
 
 def test_prose_calls_make_targets_that_exist() -> None:

@@ -119,7 +119,7 @@ def test_yaml_is_edited_by_hand_and_written_again(page: Page, objects: Objects) 
     assert written(page)["metadata"] == {"name": "my-feed"}
     page.set_viewport_size(PHONE)
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
-    save_screenshot(page, "new-phone")
+    save_screenshot(page, "new-feed")
 
 
 def test_without_a_token_nothing_is_asked_until_it_is_wanted(shared_deck: Deck, page: Page) -> None:

@@ -100,9 +100,9 @@ def test_speeds_and_states(page: Page, objects: Objects) -> None:
     page.keyboard.press("Space")
     expect(page.locator("#deck-state")).to_contain_text("PLAYING")
     eventually(lambda: shown(page, "bars") > 10)
-    save_screenshot(page, "transport-playing")
     page.keyboard.press("Space")
     expect(page.locator("#deck-state")).to_contain_text("PAUSED")
+    save_screenshot(page, "transport-paused")
     page.get_by_label("To the end").click()
     page.keyboard.press("Space")
     expect(page.locator("#deck-state")).to_contain_text("HELD")
@@ -166,7 +166,7 @@ def test_a_phone_has_the_chart_first_and_the_transport_at_the_thumb(page: Page) 
     assert min(play["width"], play["height"]) >= 44
     assert chart["y"] < play["y"]
     assert play["y"] + play["height"] <= PHONE["height"]
-    save_screenshot(page, "transport-phone")
+    save_screenshot(page, "transport-controls")
     page.set_viewport_size(WIDE)
 
 
@@ -175,3 +175,4 @@ def test_an_embedded_chart_has_the_transport_and_nothing_else(page: Page) -> Non
     wait_for(page, "indicators", 2)
     expect(page.locator("#deck-state")).to_be_visible()
     expect(page.locator("header.head, aside")).to_have_count(0)
+    save_screenshot(page, "embedded")

@@ -205,10 +205,9 @@ describe("the results of a transform", () => {
       onError: (error) => errors.push(error),
       onLoaded: () => (errors.length = 0),
     });
-    const indicator = transformIndicator(feed, "sma5", true, M);
-    const values = () => {
+    const values = (length = MINUTE, shown = bars(0, 5)) => {
       const columns: number[][] = [[]];
-      indicator.extend(bars(0, 5), columns, 0);
+      transformIndicator(feed, "sma5", true, length).extend(shown, columns, 0);
       return columns[0];
     };
     return { from, errors, values };
@@ -225,7 +224,11 @@ describe("the results of a transform", () => {
     expect(values()).toEqual([0, 1, NaN, 35, NaN]);
     receive({ type: "reset", id: "s1", reason: "seek" });
     expect(values()?.every(Number.isNaN)).toBe(true);
-    expect(from).toEqual([-Infinity, -Infinity, 3 * M, 2 * M, -Infinity]);
+    const month = { resolution: "1M", interval: "1M", width_ms: 31 * 86_400_000, origin_ms: 0 };
+    const [february, march] = [Date.UTC(2018, 1), Date.UTC(2018, 2)];
+    receive({ type: "points", id: "s1", interval: "1m", points: [{ ts: february, value: 2 }, { ts: march, value: 3 }] });
+    expect(values(month, [{ ...bar(0), ts: february }])).toEqual([2]); // its bar ends before March's first result
+    expect(from).toEqual([-Infinity, -Infinity, 3 * M, 2 * M, -Infinity, Date.UTC(2018, 1)]);
     expect(asked()[0]).toEqual({ symbol: "coinbase:BTC/USD@sma5", resolution: "1", to: "120", countback: "5000" });
   });
 

@@ -1,6 +1,6 @@
 // Formatting, compared with values written by hand.
 import { describe, expect, it } from "vitest";
-import { MISSING, number, percent, time } from "../src/format";
+import { decimalsOf, decimalsOfPrices, MISSING, number, percent, size, time } from "../src/format";
 
 describe("time", () => {
   it("is UTC to the minute", () => {
@@ -31,6 +31,22 @@ describe("number", () => {
   it.each([null, undefined, NaN, Infinity, -Infinity])("shows %s as a dash", (value) =>
     expect(number(value)).toBe(MISSING),
   );
+});
+
+describe("size", () => {
+  it.each([
+    [1.28, "1.28"], [0.5, "0.5"], [-2, "-2"], [1_000, "1,000"], [0.00012345, "0.00012345"], [1.40189339835, "1.4018934"],
+    [12_345_678.9, "12,345,679"], [0.1 + 0.2, "0.3"], [0, "0"], [null, MISSING], [NaN, MISSING],
+  ])("of %d is %s", (value, text) => expect(size(value)).toBe(text));
+});
+
+describe("the decimals", () => {
+  it.each([[0.25, 2], [0.5, 1], [0.05, 2], [0.01, 2], [0.000_01, 5], [1e-8, 8], [5, 0], [100, 0], [1.08345, 5], [0.1 + 0.2, 1]])(
+    "of %d are %d", (value, decimals) => expect(decimalsOf(value)).toBe(decimals),
+  );
+  it("of prices are those that one of them uses, two at least", () => {
+    expect([decimalsOfPrices([]), decimalsOfPrices([5]), decimalsOfPrices([1.1, 1.08345, null, undefined, NaN])]).toEqual([2, 2, 5]);
+  });
 });
 
 describe("percent", () => {

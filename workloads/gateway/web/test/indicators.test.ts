@@ -82,8 +82,9 @@ describe("averages", () => {
     }));
   });
 
-  it("VWAP begins at midnight, and has no value before anything is traded", () => {
+  it("VWAP begins at the first midnight that is loaded, and has no value before anything is traded", () => {
     const expected = BARS.map((bar, at) => {
+      if (bar.ts < MIDNIGHT) return NaN;
       const day = new Date(bar.ts).getUTCDate();
       const today = BARS.slice(0, at + 1).filter(({ ts }) => new Date(ts).getUTCDate() === day);
       const traded = today.flatMap(({ high, low, close, volume }) => Array<number>(volume).fill((high + low + close) / 3));
@@ -91,6 +92,17 @@ describe("averages", () => {
     });
     expectNear(computed(vwap())[0], expected);
   });
+});
+
+describe("VWAP", () => {
+  it("has values of a first bar that opens at midnight", () => {
+    const [values] = computed(vwap(), BARS.slice(150).map((bar) => ({ ...bar, volume: 1 })));
+    const { high, low, close } = BARS[150] as Bar;
+    expect(values?.[0]).toBeCloseTo((high + low + close) / 3, 12);
+  });
+  it.each([[140, 149, true], [140, 151, false], [150, 160, false], [151, 160, true], [0, 0, false]])(
+    "of bars from %d to %d lacks older ones: %s", (from, to, lacks) => expect(vwap().lacksOlder?.(BARS.slice(from, to))).toBe(lacks),
+  );
 });
 
 describe("oscillators", () => {

@@ -1,6 +1,6 @@
 // Opens of bars, compared with values written by hand.
 import { describe, expect, it } from "vitest";
-import { MINUTE, openOf } from "../src/chart/lengths";
+import { closeOf, MINUTE, openOf } from "../src/chart/lengths";
 
 const WEEK = { resolution: "1W", interval: "1w", width_ms: 604_800_000, origin_ms: 345_600_000 };
 const MONTH = { resolution: "1M", interval: "1M", width_ms: 2_678_400_000, origin_ms: 0 };
@@ -13,4 +13,14 @@ describe("the bar that a fill belongs to", () => {
     [MONTH, "2018-03-01T00:00:00Z", "2018-02-01T00:00:00Z"],
     [MONTH, "2018-03-31T12:00:00Z", "2018-03-01T00:00:00Z"],
   ])("%o at %s opens at %s", (length, ts, open) => expect(openOf(Date.parse(ts), length)).toBe(Date.parse(open)));
+});
+
+describe("a bar closes", () => {
+  it.each([
+    [MINUTE, "2018-04-04T00:00:00Z", "2018-04-04T00:01:00Z"],
+    [WEEK, "2018-04-02T00:00:00Z", "2018-04-09T00:00:00Z"],
+    [MONTH, "2018-02-01T00:00:00Z", "2018-03-01T00:00:00Z"],
+    [MONTH, "2018-12-01T00:00:00Z", "2019-01-01T00:00:00Z"],
+    [{ interval: "3M", width_ms: 1 }, "2018-11-01T00:00:00Z", "2019-02-01T00:00:00Z"],
+  ])("%o that opens at %s at %s", (length, opens, closes) => expect(closeOf(Date.parse(opens), length)).toBe(Date.parse(closes)));
 });

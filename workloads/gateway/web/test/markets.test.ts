@@ -9,7 +9,7 @@ import { finestInterval, hasBarsOf, intervalMs, lastClose } from "../src/markets
 import { FOLLOWED_MAX, LivePrices, priceOf, requestOf } from "../src/markets/live_prices";
 import { exchangesOf, movesBySymbol } from "../src/markets/market_lists";
 import {
-  alsoText, barsText, changeText, decimalsOf, lastText, marketRows, marketTable, ofExchange, spanOf,
+  alsoText, barsText, changeText, lastText, marketRows, marketTable, ofExchange, priceDecimals, spanOf,
 } from "../src/markets/market_rows";
 import { chosenOf, CHOSEN_MAX, toggleSymbol } from "../src/markets/selection";
 import { shortNames } from "../src/markets/statistics_panels";
@@ -87,7 +87,13 @@ describe("rows", () => {
     expect(spanOf(withBars("x:A", "1h", 2 * H, 5 * H))).toEqual({ first: 2 * H, last: 6 * H });
     expect(spanOf(market("x:A"))).toBeNull();
     expect([barsText(all), alsoText(all)]).toEqual(["1h", "trades, tickers"]);
-    expect([null, 0.5, 0.01, 0.00000001, 5].map((price_step) => decimalsOf(market("x:A", { price_step })))).toEqual([2, 1, 2, 8, 0]);
+    const steps = [0.5, 0.25, 0.01, 0.00000001, 5].map((price_step) => priceDecimals(market("x:A", { price_step }), [1.2345]));
+    expect(steps).toEqual([1, 2, 2, 8, 0]);
+    expect([priceDecimals(market("x:A"), [1.1, undefined]), priceDecimals(undefined, [1.08345])]).toEqual([2, 5]);
+    const unlisted = { symbol: market("x:A"), moves: { day: 0, week: 0, month: 0, ts: 0, close: 1.0834 }, isChosen: false };
+    expect(lastText(unlisted, { price: 1.08, ts: 1 })).toBe("1.0800");
+    const ofMonths = withBars("x:A", "1M", Date.UTC(2018, 0), Date.UTC(2018, 1));
+    expect([spanOf(ofMonths)?.last, lastClose(ofMonths)]).toEqual([Date.UTC(2018, 2), Date.UTC(2018, 2)]);
     const row = { symbol: market("x:A", { price_step: 0.001 }), moves: rows[0]?.moves ?? null, isChosen: false };
     expect([lastText(row, undefined), lastText(row, { price: 6.5, ts: 1 })]).toEqual(["5.000", "6.500"]);
     expect([changeText(0.0123), changeText(-0.5), changeText(null)]).toEqual(["+1.23 %", "-50.00 %", "–"]);
@@ -168,11 +174,12 @@ describe("live prices", () => {
 
   it("are the last of a message, at the close of a bar, and never of the time to come", () => {
     const message = (type: string, items: object[]) => ({ type, seq: 1, [type]: items });
-    expect(priceOf(message("bars", [{ ts: 0, close: 1 }, { ts: M, close: 2 }]), M)).toEqual({ price: 2, ts: 2 * M });
-    expect(priceOf(message("tickers", [{ ts: 7, price: 3 }]), 0)).toEqual({ price: 3, ts: 7 });
-    expect(priceOf(message("bars", [{ ts: Date.now(), close: 2 }]), M)?.ts).toBeLessThanOrEqual(Date.now());
-    expect(priceOf({ type: "reset", seq: 1 }, 0)).toBeNull();
-    expect(priceOf(message("trades", []), 0)).toBeNull();
+    expect(priceOf(message("bars", [{ ts: 0, close: 1 }, { ts: M, close: 2 }]), "1m")).toEqual({ price: 2, ts: 2 * M });
+    expect(priceOf(message("bars", [{ ts: Date.UTC(2018, 1), close: 2 }]), "1M")?.ts).toBe(Date.UTC(2018, 2));
+    expect(priceOf(message("tickers", [{ ts: 7, price: 3 }]), "")).toEqual({ price: 3, ts: 7 });
+    expect(priceOf(message("bars", [{ ts: Date.now(), close: 2 }]), "1m")?.ts).toBeLessThanOrEqual(Date.now());
+    expect(priceOf({ type: "reset", seq: 1 }, "")).toBeNull();
+    expect(priceOf(message("trades", []), "")).toBeNull();
   });
 
   it("are followed for the rows in sight alone, and kept", () => {

@@ -3,21 +3,25 @@ import { signal } from "@preact/signals";
 import { get, messageOf } from "../data/request";
 import type { Bar, Resolution, SymbolInfo } from "../data/types";
 import { marketOf } from "../deck/defaults";
+import { decimalsOf, decimalsOfPrices, PRICE_DECIMALS } from "../format";
 import { type Added, CATALOGUE, formatOne } from "../indicators/catalogue";
 import { IndicatorLayer } from "../indicators/indicator_layer";
 import { TransformFeed, transformIndicator } from "../indicators/transform";
 import type { DrawnTrade } from "../run/open_trade";
 import type { Colors } from "../shell/theme";
 import { BarFeed } from "./bar_feed";
+import type { BarChange } from "./bar_series";
 import { exposeState } from "./exposed_state";
 import { FrameBatch } from "./frame_batch";
-import { shownResolution } from "./lengths";
+import { closeOf, shownResolution } from "./lengths";
 import { type ChartEvents, PriceChart } from "./price_chart";
 import { RunLayer, type ShownRun } from "./run_layer";
 import { TradeLayer } from "./trade_layer";
 
 /** Between two requests for a series that could not be had. */
 const RETRY_MS = 3_000;
+/** The newest bars that tell the decimals of prices, as many as the gateway takes. */
+const SAMPLED_BARS = 200;
 /** At least so many bars are in sight before and after a trade. */
 const AROUND_TRADE_BARS = 20;
 
@@ -32,7 +36,7 @@ export interface ShownSeries {
 }
 
 export interface ChartModelEvents extends Omit<ChartEvents, "onNeedOlder"> {
-  onBar: (symbol: string, bar: Bar, width: number) => void;
+  onBar: (symbol: string, bar: Bar, closes: number) => void;
   onReset: () => void;
 }
 
@@ -142,7 +146,7 @@ export class ChartModel {
 
   private begin(symbol: string, info: SymbolInfo, length: Resolution): void {
     this.error.value = null;
-    const decimals = Math.max(0, Math.round(Math.log10(info.pricescale)));
+    const decimals = decimalsOf(1 / info.pricescale);
     this.shown.value = { symbol, length, decimals, info };
     this.sought = this.shownTrade?.trade ?? null;
     this.chart.begin(length, decimals);
@@ -188,10 +192,12 @@ export class ChartModel {
   private draw(change: Parameters<PriceChart["apply"]>[1]): void {
     const shown = this.shown.value;
     if (shown === null) return;
+    this.widenScale(shown, change);
     this.chart.apply(this.bars, change);
     const last = this.bars.at(-1);
-    if (last !== undefined) this.events.onBar(shown.symbol, last, shown.length.width_ms);
+    if (last !== undefined) this.events.onBar(shown.symbol, last, closeOf(last.ts, shown.length));
     this.drawn.value += 1;
+    this.loadNeeded();
     this.showSought();
     this.expose();
   }
@@ -205,8 +211,7 @@ export class ChartModel {
     this.added.forEach((each, number) => {
       const indicator = "series" in each ? this.transform(shown, each) : CATALOGUE[each.kind]?.make(each.values);
       if (indicator === undefined) return;
-      const precision = indicator.overlay ? shown.decimals : 2;
-      const layer = new IndicatorLayer(this.chart.api, indicator, number, indicator.overlay ? 0 : panes++, precision);
+      const layer = new IndicatorLayer(this.chart.api, indicator, number, indicator.overlay ? 0 : panes++, shown.decimals);
       layer.recolor(this.colors);
       this.indicators.push(layer);
       this.chart.add(layer);
@@ -214,7 +219,24 @@ export class ChartModel {
     if (this.shownRun !== null) this.addRun(shown, this.shownRun.run, this.shownRun.withEquity ? panes++ : null);
     if (this.shownTrade !== null) this.addTrade(shown, this.shownTrade);
     this.shareHeight();
+    this.loadNeeded();
     this.expose();
+  }
+
+  /** Load the bars that an indicator needs before the first one; what is under way or complete is not asked for again. */
+  private loadNeeded(): void {
+    if (this.indicators.some(({ indicator }) => indicator.lacksOlder?.(this.bars) === true)) void this.feed?.loadOlder();
+  }
+
+  /** Bars may use more decimals than those that the gateway has seen: a replay begins with its first bar alone. */
+  private widenScale(shown: ShownSeries, change: BarChange): void {
+    if (change.kind === "none" || shown.info.minmove2 > 0) return; // a scale in pips is known
+    const newest = this.bars.slice(Math.max(change.kind === "tail" ? change.from : 0, this.bars.length - SAMPLED_BARS));
+    const decimals = decimalsOfPrices(newest.flatMap(({ open, high, low, close }) => [open, high, low, close]));
+    if (decimals <= Math.max(shown.decimals, PRICE_DECIMALS)) return;
+    this.shown.value = { ...shown, decimals };
+    this.chart.setDecimals(decimals);
+    for (const layer of this.indicators) layer.setPriceDecimals(decimals);
   }
 
   private addRun(shown: ShownSeries, run: ShownRun, pane: number | null): void {
@@ -251,7 +273,7 @@ export class ChartModel {
       onLoaded: () => (this.error.value = null),
     });
     this.transforms.push(feed);
-    return transformIndicator(feed, series, overlay, shown.length.width_ms);
+    return transformIndicator(feed, series, overlay, shown.length);
   }
 
   private removeLayers(): void {

@@ -18,7 +18,7 @@ import { takeBar } from "../transport/strip_data";
 import { ChartModel } from "./chart_model";
 import { ChartToolbar } from "./chart_toolbar";
 import { Legend } from "./legend";
-import { parseZone, zoneName } from "./time_zone";
+import { exchangeZone, parseZone, zoneName } from "./time_zone";
 
 interface ChartViewProps {
   number: number;
@@ -41,8 +41,8 @@ export function ChartView({ number, runFeed, trade, empty }: ChartViewProps) {
       onShiftClick: (ts) => {
         if (canControl.peek()) void seek(ts, { paused: false });
       },
-      onBar: (symbol, bar, width) => {
-        sawBar(symbol, bar, width);
+      onBar: (symbol, bar, closes) => {
+        sawBar(symbol, bar, closes);
         if (number === 0) takeBar(symbol, bar);
       },
       onReset: forgetSeen,
@@ -68,6 +68,7 @@ export function ChartView({ number, runFeed, trade, empty }: ChartViewProps) {
   useSignalEffect(() => model.value?.chart.setLogarithmic(parameter("scale", number) === "log"));
   useSignalEffect(() => {
     const exchange = model.value?.shown.value?.info.timezone ?? "UTC";
+    if (number === 0) exchangeZone.value = exchange;
     model.value?.recolor(colors.value, zoneName(parseZone(parameter("zone")), exchange));
     drawings.value?.recolor(colors.value);
   });

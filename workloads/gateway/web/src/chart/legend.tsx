@@ -30,7 +30,7 @@ export function Legend({ number, model, hovered }: { number: number; model: Char
         <p key={n}>
           {layer
             .valuesAt(at)
-            .map(([name, value]) => `${name} ${layer.indicator.overlay ? price(value) : formatted(value)}`)
+            .map(([name, value]) => `${name} ${layer.text(value)}`)
             .join("  ")}
         </p>
       ))}

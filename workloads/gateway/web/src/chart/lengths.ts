@@ -13,6 +13,13 @@ export function openOf(ts: number, { interval, width_ms, origin_ms }: Resolution
   return Math.floor((ts - 1 - origin_ms) / width_ms) * width_ms + origin_ms;
 }
 
+/** The close of the bar that opens at a time: of months that of the calendar. */
+export function closeOf(opened: number, { interval, width_ms }: Pick<Resolution, "interval" | "width_ms">): number {
+  if (!interval.endsWith("M")) return opened + width_ms;
+  const date = new Date(opened);
+  return Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + parseInt(interval, 10));
+}
+
 /** The resolution to show for a series that has these: the wanted one, else its finest. */
 export function shownResolution(
   wanted: Resolution,

@@ -66,10 +66,14 @@ export class PriceChart {
 
   /** Show another series: its decimals, and no bars before they are applied. */
   begin(length: Resolution, decimals: number): void {
-    this.candles.applyOptions({ priceFormat: { type: "price", precision: decimals, minMove: 10 ** -decimals } });
+    this.setDecimals(decimals);
     this.api.applyOptions({ timeScale: { timeVisible: length.width_ms < 86_400_000 } });
     this.drawn = 0;
     this.apply([], { kind: "all" });
+  }
+
+  setDecimals(decimals: number): void {
+    this.candles.applyOptions({ priceFormat: { type: "price", precision: decimals, minMove: 10 ** -decimals } });
   }
 
   add(layer: Layer): void {

@@ -1,10 +1,15 @@
 // Times of charts in UTC, in the reader's zone, or in that of the exchange.
+import { signal } from "@preact/signals";
+
 export const ZONES = ["utc", "local", "exchange"] as const;
 export type Zone = (typeof ZONES)[number];
 
 export const ZONE_LABELS: Readonly<Record<Zone, string>> = { utc: "UTC", local: "Local time", exchange: "Exchange time" };
 
 export const parseZone = (text: string | null): Zone => ZONES.find((zone) => zone === text) ?? "utc";
+
+/** The zone of the exchange whose symbol the first chart shows: what stands beside the charts has it as well. */
+export const exchangeZone = signal("UTC");
 
 /** The name of a zone as the browser knows it. An exchange without a zone that it knows trades in UTC. */
 export function zoneName(zone: Zone, exchange: string): string {

@@ -92,6 +92,8 @@ export interface SymbolListing {
 export interface SymbolInfo {
   ticker: string;
   pricescale: number;
+  /** Above 0 where prices are told in parts of a pip. */
+  minmove2: number;
   timezone: string;
   supported_resolutions: string[];
 }

@@ -2,7 +2,7 @@
 import { type ReadonlySignal, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { ChartView } from "../chart/chart_view";
-import { parseZone, timeIn, ZONE_LABELS, zoneName, ZONES } from "../chart/time_zone";
+import { exchangeZone, parseZone, timeIn, ZONE_LABELS, zoneName, ZONES } from "../chart/time_zone";
 import { backtests, feeds, played, replays, resolutions, runs, symbols } from "../data/resources";
 import { RunFeed } from "../data/run_feed";
 import { isUnreachable } from "../data/loadable";
@@ -34,7 +34,7 @@ export function Deck() {
   const runFeed = useRunFeed();
   const feed = runFeed.value;
   const trade = useShownTrade(runFeed);
-  const zone = zoneName(parseZone(parameter("zone")), "UTC");
+  const zone = zoneName(parseZone(parameter("zone")), exchangeZone.value);
   const format = (ts: number | null) => timeIn(ts, zone);
   const embedded = isEmbedded.value;
   return (

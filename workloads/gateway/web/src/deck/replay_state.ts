@@ -32,10 +32,10 @@ export const position = computed<number | null>(() => {
   return bar !== null && bar.uid === uid && latest !== null ? Math.max(latest, bar.ts) : latest;
 });
 
-/** A chart was given a bar of the shown replay. */
-export function sawBar(symbol: string, bar: Bar, width: number): void {
+/** A chart was given a bar of the shown replay, which closes at a time. */
+export function sawBar(symbol: string, bar: Bar, closes: number): void {
   const uid = replay.peek()?.uid ?? "";
-  if (bar.closed && symbol.startsWith(`replay/${uid}/`)) seen.value = { uid, ts: bar.ts + width };
+  if (bar.closed && symbol.startsWith(`replay/${uid}/`)) seen.value = { uid, ts: closes };
 }
 
 /** The replay has gone back: what was seen is no longer its position. */

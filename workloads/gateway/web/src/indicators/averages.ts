@@ -1,4 +1,5 @@
 // Indicators over the candles: moving averages, Bollinger bands, and the price weighted by volume.
+import type { Bar } from "../data/types";
 import { closeOf, eachFrom, type Indicator, meanOf, smoothed, valueOf } from "./indicator";
 
 const DAY_MS = 86_400_000;
@@ -42,19 +43,29 @@ export function bollinger(period: number, width: number): Indicator {
   };
 }
 
-/** The mean of (high + low + close) / 3 since midnight UTC, weighted by volume. */
+const dayOf = ({ ts }: Bar): number => Math.floor(ts / DAY_MS);
+const isMidnight = ({ ts }: Bar): boolean => ts % DAY_MS === 0;
+
+/**
+ * The mean of (high + low + close) / 3 since midnight UTC, weighted by volume. The first day has values only if its first
+ * bar opens at midnight: what was traded before that bar is not known.
+ */
 export function vwap(): Indicator {
   return {
     outputs: [line("VWAP")],
     overlay: true,
     columns: 3,
+    lacksOlder: (bars) => {
+      const [first, last] = [bars[0], bars.at(-1)];
+      return first !== undefined && last !== undefined && !isMidnight(first) && dayOf(first) === dayOf(last);
+    },
     extend: (bars, columns, from) =>
       eachFrom(bars, columns, from, (at) => {
-        const { ts = 0, high = NaN, low = NaN, close = NaN, volume = 0 } = bars[at] ?? {};
-        const before = bars[at - 1];
-        const isFirst = before === undefined || Math.floor(before.ts / DAY_MS) !== Math.floor(ts / DAY_MS);
+        const [bar, before] = [bars[at], bars[at - 1]];
+        if (bar === undefined) return [];
+        const isFirst = before === undefined ? isMidnight(bar) : dayOf(before) !== dayOf(bar);
         const [traded, total] = isFirst ? [0, 0] : [valueOf(columns[1], at - 1), valueOf(columns[2], at - 1)];
-        const [sum, volumes] = [traded + ((high + low + close) / 3) * volume, total + volume];
+        const [sum, volumes] = [traded + ((bar.high + bar.low + bar.close) / 3) * bar.volume, total + bar.volume];
         return [volumes > 0 ? sum / volumes : NaN, sum, volumes];
       }),
   };

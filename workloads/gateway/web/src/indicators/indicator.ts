@@ -19,6 +19,10 @@ export interface Indicator {
   /** Whether it is drawn over the candles; otherwise in a pane of its own. */
   overlay: boolean;
   columns: number;
+  /** The decimals of values that are no prices, such as those from 0 to 100; prices have those of the symbol. */
+  decimals?: number;
+  /** Whether it cannot be computed of the last bar without bars before the first one. */
+  lacksOlder?: (bars: readonly Bar[]) => boolean;
   extend: (bars: readonly Bar[], columns: Column[], from: number) => void;
 }
 

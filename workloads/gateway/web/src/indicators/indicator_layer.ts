@@ -6,10 +6,13 @@ import type { BarChange } from "../chart/bar_series";
 import { seconds } from "../chart/chart_options";
 import type { Layer } from "../chart/price_chart";
 import type { Bar } from "../data/types";
+import { number, PRICE_DECIMALS } from "../format";
 import { type ColorName, type Colors, faded } from "../shell/theme";
 import { printable } from "../text";
 import { type Column, emptyColumns, type Indicator } from "./indicator";
 
+/** Of the marks of a pane's scale. */
+const FINEST_DECIMALS = 8;
 const LINE_COLORS: readonly ColorName[] = ["series1", "series2", "series3", "series4"];
 
 export class IndicatorLayer implements Layer {
@@ -18,22 +21,31 @@ export class IndicatorLayer implements Layer {
   private bars: readonly Bar[] = [];
   private drawn = 0;
 
-  /** ``number`` chooses the first colour, ``pane`` is where it is drawn; an overlay follows the scale of the candles. */
+  /** ``place`` chooses the first colour, ``pane`` is where it is drawn; ``priceDecimals`` is the scale of the candles. */
   constructor(
     private readonly chart: IChartApi,
     readonly indicator: Indicator,
-    private readonly number: number,
+    private readonly place: number,
     pane: number,
-    precision: number,
+    private priceDecimals: number,
   ) {
     this.columns = emptyColumns(indicator);
-    const priceFormat = { type: "price" as const, precision, minMove: 10 ** -precision };
-    const common = { priceLineVisible: false, priceFormat, lastValueVisible: true };
+    const common = { priceLineVisible: false, priceFormat: this.priceFormat, lastValueVisible: true };
     this.series = indicator.outputs.map(({ name, kind }) =>
       kind === "histogram"
         ? chart.addSeries(HistogramSeries, { ...common, lastValueVisible: false }, pane)
         : chart.addSeries(LineSeries, { ...common, title: printable(name), lineWidth: 1 }, pane),
     );
+  }
+
+  setPriceDecimals(decimals: number): void {
+    this.priceDecimals = decimals;
+    for (const series of this.series) series.applyOptions({ priceFormat: this.priceFormat });
+  }
+
+  /** A value by the scale of its pane: differences of prices have two decimals at least, and digits that tell something. */
+  text(value: number): string {
+    return number(value, this.decimals);
   }
 
   apply(bars: readonly Bar[], change: BarChange): void {
@@ -67,6 +79,19 @@ export class IndicatorLayer implements Layer {
     return this.bars[at]?.ts ?? null;
   }
 
+  private get decimals(): number {
+    const { overlay, decimals } = this.indicator;
+    return decimals ?? (overlay ? this.priceDecimals : Math.max(this.priceDecimals, PRICE_DECIMALS));
+  }
+
+  /** The scale of a pane of its own may be far below that of prices. */
+  private get priceFormat() {
+    const { overlay } = this.indicator;
+    const minMove = 10 ** -(overlay ? this.decimals : Math.max(this.decimals, FINEST_DECIMALS));
+    if (!overlay) return { type: "custom" as const, minMove, formatter: (value: number) => this.text(value) };
+    return { type: "price" as const, precision: this.decimals, minMove };
+  }
+
   private point(output: number, at: number): { time: Time; value: number } | WhitespaceData {
     const value = this.columns[output]?.[at] ?? NaN;
     const time = seconds(this.bars[at]?.ts ?? 0);
@@ -74,7 +99,7 @@ export class IndicatorLayer implements Layer {
   }
 
   private color(colors: Colors, output: number): string {
-    const name = LINE_COLORS[(this.number + output) % LINE_COLORS.length] ?? "series1";
+    const name = LINE_COLORS[(this.place + output) % LINE_COLORS.length] ?? "series1";
     const isHistogram = this.indicator.outputs[output]?.kind === "histogram";
     return isHistogram ? faded(colors.muted, 0.5) : colors[name];
   }

@@ -9,6 +9,7 @@ export function rsi(period: number): Indicator {
     outputs: [{ name: `RSI ${period}`, kind: "line" }],
     overlay: false,
     columns: 3,
+    decimals: 2,
     extend: (bars, columns, from) =>
       eachFrom(bars, columns, from, (at) => {
         const average = (column: number, of: (change: number) => number) =>

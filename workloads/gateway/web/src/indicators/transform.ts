@@ -3,6 +3,7 @@ import { type Message, subscribe } from "../data/gateway_socket";
 import { get } from "../data/request";
 import type { Bar, Resolution } from "../data/types";
 import { barsOf, type History } from "../chart/bar_feed";
+import { closeOf } from "../chart/lengths";
 import { eachFrom, type Indicator } from "./indicator";
 
 const SNAPSHOT_POINTS = 1_000;
@@ -118,7 +119,7 @@ export class TransformFeed {
   }
 }
 
-export function transformIndicator(feed: TransformFeed, name: string, overlay: boolean, width: number): Indicator {
+export function transformIndicator(feed: TransformFeed, name: string, overlay: boolean, length: Resolution): Indicator {
   return {
     outputs: [{ name, kind: "line" }],
     overlay,
@@ -126,7 +127,7 @@ export function transformIndicator(feed: TransformFeed, name: string, overlay: b
     extend: (bars: readonly Bar[], columns, from) =>
       eachFrom(bars, columns, from, (at) => {
         const opened = bars[at]?.ts ?? 0;
-        return [feed.within(opened, bars[at + 1]?.ts ?? opened + width)];
+        return [feed.within(opened, bars[at + 1]?.ts ?? closeOf(opened, length))];
       }),
   };
 }

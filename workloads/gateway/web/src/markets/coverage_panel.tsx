@@ -9,7 +9,7 @@ import { setQuery } from "../shell/router";
 import { useWatched } from "../shell/watched";
 import { ChartLink } from "./chart_link";
 import { columnText, shareOf, type StripColumn, stripColumns, summaryOf, summaryText } from "./coverage";
-import { DAY_MS, intervalMs } from "./intervals";
+import { closeOf, DAY_MS } from "./intervals";
 import { span, SPANS } from "./selection";
 import type { Hole, SeriesCoverage, StoredSeries, StoredSymbol } from "./types";
 
@@ -46,7 +46,7 @@ export function CoveragePanel({ chosen }: { chosen: Loadable<StoredSymbol[]> }) 
 /** The first day to show, so that the last ones of a series are shown; none for all of it. */
 export function startOf({ interval, first, last }: StoredSeries, days: string): number | undefined {
   if (days === "all") return undefined;
-  const lastDay = Math.floor((last + intervalMs(interval) - 1) / DAY_MS);
+  const lastDay = Math.floor((closeOf(last, interval) - 1) / DAY_MS);
   return Math.max(first, (lastDay - Number(days) + 1) * DAY_MS);
 }
 

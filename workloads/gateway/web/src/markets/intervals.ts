@@ -1,4 +1,5 @@
 // Lengths of bars by their names, and of the periods of returns.
+import { closeOf as calendarClose } from "../chart/lengths";
 import type { Period, StoredSymbol } from "./types";
 
 const UNITS: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000, M: 2_678_400_000 };
@@ -13,9 +14,12 @@ export function intervalMs(interval: string): number {
   return Number(count ?? 0) * (UNITS[unit ?? ""] ?? 0);
 }
 
+/** When a bar of an interval closes that opens at a time. */
+export const closeOf = (opened: number, interval: string): number => calendarClose(opened, { interval, width_ms: intervalMs(interval) });
+
 /** When the newest bar of a symbol closed; null where it has none. */
 export const lastClose = ({ series }: StoredSymbol): number | null =>
-  series.length === 0 ? null : Math.max(...series.map(({ interval, last }) => last + intervalMs(interval)));
+  series.length === 0 ? null : Math.max(...series.map(({ interval, last }) => closeOf(last, interval)));
 
 /** The interval of the shortest bars that are stored; null where there are none. */
 export const finestInterval = ({ series }: StoredSymbol): string | null =>

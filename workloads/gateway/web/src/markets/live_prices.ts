@@ -1,7 +1,7 @@
 // The last prices of the symbols that a reader sees, as the gateway pushes them.
 import { signal } from "@preact/signals";
 import { type Message, type Request, subscribe } from "../data/gateway_socket";
-import { finestInterval, intervalMs, lastClose } from "./intervals";
+import { closeOf, finestInterval, intervalMs, lastClose } from "./intervals";
 import type { StoredSymbol } from "./types";
 
 export interface LivePrice {
@@ -46,13 +46,13 @@ export class LivePrices {
     for (const each of symbols) {
       const request = this.followed.has(each.symbol) ? null : requestOf(each);
       if (request === null) continue;
-      const widthMs = intervalMs(request.interval ?? "");
-      this.followed.set(each.symbol, subscribe(request, (message) => this.take(each.symbol, message, widthMs)));
+      const interval = request.interval ?? "";
+      this.followed.set(each.symbol, subscribe(request, (message) => this.take(each.symbol, message, interval)));
     }
   }
 
-  private take(symbol: string, message: Message, widthMs: number): void {
-    const price = priceOf(message, widthMs);
+  private take(symbol: string, message: Message, interval: string): void {
+    const price = priceOf(message, interval);
     if (price === null) return;
     this.arrived.set(symbol, price);
     this.draw ??= setTimeout(() => {
@@ -75,11 +75,11 @@ export function requestOf(symbol: StoredSymbol): Request | null {
 }
 
 /** The last price of a message, and when it was; null where it has none. A bar's is that of its close, at last now. */
-export function priceOf(message: Message, widthMs: number): LivePrice | null {
+export function priceOf(message: Message, interval: string): LivePrice | null {
   const items = message[message.type];
   const last: unknown = Array.isArray(items) ? items.at(-1) : undefined;
   if (typeof last !== "object" || last === null) return null;
   const { ts, price, close } = last as { ts?: unknown; price?: unknown; close?: unknown };
   const value = price ?? close;
-  return typeof value === "number" && typeof ts === "number" ? { price: value, ts: Math.min(ts + widthMs, Date.now()) } : null;
+  return typeof value === "number" && typeof ts === "number" ? { price: value, ts: Math.min(closeOf(ts, interval), Date.now()) } : null;
 }

@@ -1,7 +1,7 @@
 // The rows of the table of markets, and what its columns show.
-import { MISSING, number, percent, time } from "../format";
+import { decimalsOf, decimalsOfPrices, MISSING, number, percent, time } from "../format";
 import { type SortedColumn, sortedRows } from "../shell/sorted_rows";
-import { intervalMs, lastClose } from "./intervals";
+import { closeOf, lastClose } from "./intervals";
 import type { LivePrice } from "./live_prices";
 import type { Moves } from "./market_lists";
 import type { StoredSymbol, TimeSpan } from "./types";
@@ -51,7 +51,7 @@ export const marketTable = (rows: MarketRow[]) => sortedRows(rows, SORTED, ({ sy
 /** From the first to the last time of anything that the store has of a symbol. */
 export function spanOf({ series, trades, tickers }: StoredSymbol): TimeSpan | null {
   const spans = [
-    ...series.map(({ interval, first, last }) => ({ first, last: last + intervalMs(interval) })),
+    ...series.map(({ interval, first, last }) => ({ first, last: closeOf(last, interval) })),
     ...[trades, tickers].filter((each) => each !== null),
   ];
   if (spans.length === 0) return null;
@@ -63,11 +63,9 @@ export const barsText = ({ series }: StoredSymbol): string => series.map(({ inte
 export const alsoText = ({ trades, tickers }: StoredSymbol): string =>
   [trades === null ? "" : "trades", tickers === null ? "" : "tickers"].filter((each) => each !== "").join(", ");
 
-/** The decimals of a price: those of the symbol's step; two where it has none, which `number` widens below 1. */
-export function decimalsOf({ price_step }: StoredSymbol): number {
-  if (price_step === null || price_step <= 0) return 2;
-  return Math.min(Math.max(0, Math.ceil(-Math.log10(price_step) - 1e-9)), 20);
-}
+/** The decimals of a symbol's prices: those of its step; where it has none, such as of files, those that the prices use. */
+export const priceDecimals = (symbol: StoredSymbol | undefined, prices: readonly (number | undefined)[]): number =>
+  symbol?.price_step ? decimalsOf(symbol.price_step) : decimalsOfPrices(prices);
 
 /** A change such as 0.01 as people read it. */
 export const changeText = (change: number | null | undefined): string =>
@@ -75,7 +73,7 @@ export const changeText = (change: number | null | undefined): string =>
 
 /** The last price: that which was pushed, else the last close. */
 export function lastText({ symbol, moves }: MarketRow, live: LivePrice | undefined): string {
-  return number(live?.price ?? moves?.close, decimalsOf(symbol));
+  return number(live?.price ?? moves?.close, priceDecimals(symbol, [live?.price, moves?.close]));
 }
 
 export function atText({ symbol, moves }: MarketRow, live: LivePrice | undefined): string {

@@ -5,7 +5,7 @@ import { Choice } from "../run/heat_map";
 import { Panel } from "../shell/panel";
 import { setQuery } from "../shell/router";
 import { ChartLink } from "./chart_link";
-import { changeText, decimalsOf } from "./market_rows";
+import { changeText, priceDecimals } from "./market_rows";
 import { moversExchange, moversPeriod } from "./selection";
 import { type Mover, type MoverReport, PERIODS, type StoredSymbol } from "./types";
 
@@ -38,10 +38,7 @@ export function MoversPanel({ reports, symbols }: { reports: Loadable<MoverRepor
 function Movers({ report, symbols }: { report: MoverReport | undefined; symbols: readonly StoredSymbol[] }) {
   if (report === undefined) return null;
   const bySymbol = new Map(symbols.map((each) => [each.symbol, each]));
-  const decimals = ({ symbol }: Mover) => {
-    const known = bySymbol.get(symbol);
-    return known === undefined ? 2 : decimalsOf(known);
-  };
+  const decimals = ({ symbol, close }: Mover) => priceDecimals(bySymbol.get(symbol), [close]);
   const list = (title: string, movers: Mover[], tone: "up" | "down") => (
     <table aria-label={`${title} of ${report.exchange}`}>
       <thead>

@@ -1,5 +1,6 @@
 // What the view of markets shows: what its address says, and defaults for the rest.
 import { computed } from "@preact/signals";
+import { formatOrder, oneOf, parameter, parseOrder } from "../shell/parameters";
 import { address, setQuery } from "../shell/router";
 import type { Order } from "../shell/sorted_rows";
 import { type MarketColumnId, MARKET_COLUMN_IDS } from "./market_rows";
@@ -11,8 +12,6 @@ const CHOSEN_BY_DEFAULT = 6;
 export const INTERVALS = ["1m", "5m", "15m", "1h", "4h", "1d"] as const;
 export const SPANS = ["30", "365", "all"] as const;
 
-const parameter = (name: string): string => address.value.query.get(name) ?? "";
-
 export const filterText = computed(() => parameter("find"));
 export const shownExchange = computed(() => parameter("exchange"));
 export const period = computed<Period>(() => oneOf(PERIODS, parameter("period"), "day"));
@@ -22,14 +21,9 @@ export const interval = computed(() => oneOf(INTERVALS, parameter("interval"), "
 /** The days of coverage that are shown. */
 export const span = computed(() => oneOf(SPANS, parameter("days"), "365"));
 
-/** The order of the table, such as -day: by the change of a day, the greatest first. */
-export const order = computed<Order<MarketColumnId>>(() => {
-  const text = parameter("sort");
-  return { column: oneOf(MARKET_COLUMN_IDS, text.replace(/^-/, ""), "symbol"), descending: text.startsWith("-") };
-});
+export const order = computed<Order<MarketColumnId>>(() => parseOrder(parameter("sort"), MARKET_COLUMN_IDS, "symbol"));
 
-export const setOrder = ({ column, descending }: Order<MarketColumnId>): void =>
-  setQuery({ sort: `${descending ? "-" : ""}${column}` }, true);
+export const setOrder = (wanted: Order<MarketColumnId>): void => setQuery({ sort: formatOrder(wanted) }, true);
 
 /** The symbols that the panels beside the table show: the chosen ones, at first some with bars. */
 export function chosenOf(all: readonly StoredSymbol[], names: readonly string[]): StoredSymbol[] {
@@ -45,8 +39,4 @@ export function toggleSymbol(chosen: readonly StoredSymbol[], { symbol }: Stored
   const names = chosen.map((each) => each.symbol);
   const next = names.includes(symbol) ? names.filter((each) => each !== symbol) : [...names, symbol].slice(-CHOSEN_MAX);
   setQuery({ symbol: next });
-}
-
-function oneOf<T extends string>(known: readonly T[], wanted: string, otherwise: T): T {
-  return known.find((each) => each === wanted) ?? otherwise;
 }

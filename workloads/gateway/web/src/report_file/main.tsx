@@ -1,11 +1,10 @@
 // The report of a run as a file that opens without a server: the components of the page, with the data inside.
 import { render } from "preact";
-import { useState } from "preact/hooks";
 import { time } from "../format";
 import { Report } from "../run/report";
 import { partsOfDocument } from "../run/run_parts";
+import { choose, tradeNumber } from "../run/selection";
 import "../run/run.css";
-import type { TradeRow } from "../run/trades";
 import type { RunDocument } from "../run/types";
 import { watchScreen } from "../shell/screen";
 import { watchTheme } from "../shell/theme";
@@ -15,10 +14,9 @@ import { cleanDrawnText, setText } from "../text";
 export const DATA_ID = "run-document";
 
 export function ReportFile({ document: found }: { document: RunDocument }) {
-  const [chosen, choose] = useState<TradeRow | null>(null);
   return (
     <main class="view run-view">
-      <Report parts={partsOfDocument(found)} chosen={chosen} choose={choose} />
+      <Report parts={partsOfDocument(found)} chosen={tradeNumber.value} choose={({ seq }) => choose({ trade: String(seq) })} />
       <footer class="note">{`Tapedeck ${found.inputs.version}, saved ${time(found.made_at)} UTC. All times are UTC.`}</footer>
     </main>
   );

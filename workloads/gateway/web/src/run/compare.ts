@@ -1,6 +1,8 @@
 // What differs between runs: their curves on one scale, their figures and params, and trades that not all of them made.
+import { PRICE_DECIMALS } from "../format";
 import { lastBy } from "./curves";
-import type { EquityRow, RunSummary, Trade } from "./types";
+import type { Decimals } from "./trade_table";
+import type { EquityRow, RunInputs, RunSummary, Trade } from "./types";
 
 export const RUNS_MIN = 2;
 export const RUNS_MAX = 6;
@@ -81,6 +83,14 @@ export function toggled(ids: readonly string[], id: string): string[] {
   if (ids.includes(id)) return ids.filter((each) => each !== id);
   return ids.length < RUNS_MAX ? [...ids, id] : [...ids];
 }
+
+/** The scale of prices for all runs: the finest that one of them has of a symbol. */
+export const commonDecimals =
+  (inputs: readonly Pick<RunInputs, "decimals">[]): Decimals =>
+  (symbol) => {
+    const known = inputs.flatMap(({ decimals }) => decimals[symbol] ?? []);
+    return known.length === 0 ? PRICE_DECIMALS : Math.max(...known);
+  };
 
 /** Names by which runs can be told apart: those of their Backtests, with what differs where two are alike. */
 export function runLabels(runs: readonly RunSummary[]): string[] {

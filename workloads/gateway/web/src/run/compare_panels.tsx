@@ -1,13 +1,15 @@
 // The panels of a comparison: curves, params, figures, trades.
-import { useMemo, useState } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import type uPlot from "uplot";
-import { MISSING, number, time } from "../format";
+import { MISSING, number, size, time } from "../format";
 import { colors } from "../shell/theme";
 import { Link } from "../shell/router";
 import { type Compared, type Comparison, differences, differs, type NormalisedCurves, runLabels, type TradeDifference } from "./compare";
 import { plain } from "./inputs_panel";
 import { amountAxis, Plot, type PlotOptions, TIME, timeAxis, UTC } from "./plot";
 import { figureName, figureText } from "./report";
+import { choose, hasSame } from "./selection";
+import type { Decimals } from "./trade_table";
 import type { RunSummary, Trade } from "./types";
 
 const HEIGHT = 300;
@@ -76,12 +78,12 @@ export function ComparedParams({ comparison }: { comparison: Comparison }) {
 }
 
 export function ComparedFigures({ comparison }: { comparison: Comparison }) {
-  const [all, setAll] = useState(false);
+  const all = hasSame.value;
   const shown = all ? comparison.metrics : comparison.metrics.filter(({ values }) => differs(values));
   return (
     <>
       <label class="filters">
-        <input type="checkbox" checked={all} onChange={(event) => setAll(event.currentTarget.checked)} />
+        <input type="checkbox" checked={all} onChange={(event) => choose({ same: event.currentTarget.checked ? "1" : "" })} />
         Also figures that are the same
       </label>
       {shown.length === 0 ? (
@@ -120,7 +122,14 @@ function FigureRow({ figure: { name, values } }: { figure: Compared }) {
 export const differenceText = (difference: number | null): string =>
   difference === null ? "" : difference === 0 ? "=" : `${difference > 0 ? "+" : ""}${number(difference)}`;
 
-export function ComparedTrades(props: { runs: RunSummary[]; differences: TradeDifference[]; isCut: boolean }) {
+interface TradesProps {
+  runs: RunSummary[];
+  differences: TradeDifference[];
+  isCut: boolean;
+  decimals: Decimals;
+}
+
+export function ComparedTrades(props: TradesProps) {
   const shown = props.differences.slice(0, TRADES_SHOWN);
   const missing = props.differences.filter(({ is }) => is === "missing").length;
   const text = `${number(missing, 0)} trades that not all runs made, ${number(props.differences.length - missing, 0)} with other prices or sizes`;
@@ -139,7 +148,7 @@ export function ComparedTrades(props: { runs: RunSummary[]; differences: TradeDi
                 <td>{time(row.entry_ts)}</td>
                 <td>{time(row.exit_ts)}</td>
                 {row.trades.map((trade, run) => (
-                  <td class="number" key={run}>{tradeText(trade)}</td>
+                  <td class="number" key={run}>{tradeText(trade, props.decimals)}</td>
                 ))}
               </tr>
             ))}
@@ -150,5 +159,5 @@ export function ComparedTrades(props: { runs: RunSummary[]; differences: TradeDi
   );
 }
 
-export const tradeText = (trade: Trade | null): string =>
-  trade === null ? "not made" : `${number(trade.pnl_net)} (${number(trade.size, 0)} at ${number(trade.entry_price)})`;
+export const tradeText = (trade: Trade | null, decimals: Decimals): string =>
+  trade === null ? "not made" : `${number(trade.pnl_net)} (${size(trade.size)} at ${number(trade.entry_price, decimals(trade.symbol))})`;

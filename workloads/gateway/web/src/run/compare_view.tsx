@@ -4,12 +4,12 @@ import { Polled } from "../data/loadable";
 import { addressOf, get } from "../data/request";
 import { runs } from "../data/resources";
 import { Panel } from "../shell/panel";
-import { navigate } from "../shell/router";
+import { setQuery } from "../shell/router";
 import { useWatched } from "../shell/watched";
-import { type Comparison, normalised, RUNS_MAX, RUNS_MIN, toggled, tradeDifferences } from "./compare";
+import { commonDecimals, type Comparison, normalised, RUNS_MAX, RUNS_MIN, toggled, tradeDifferences } from "./compare";
 import { ComparedCurves, ComparedFigures, ComparedParams, ComparedTrades } from "./compare_panels";
 import "./run.css";
-import { allSettledAs, combined, equityOf, partOf, PARTS_MS, tradesOf } from "./run_parts";
+import { allSettledAs, combined, equityOf, inputsOf, partOf, PARTS_MS, tradesOf } from "./run_parts";
 
 export function CompareView({ ids }: { ids: string[] }) {
   const chosen = [...new Set(ids)].slice(0, RUNS_MAX);
@@ -40,7 +40,7 @@ function Chooser({ chosen }: { chosen: string[] }) {
                     type="checkbox"
                     checked={chosen.includes(run.run_id)}
                     disabled={chosen.length >= RUNS_MAX && !chosen.includes(run.run_id)}
-                    onChange={() => navigate({ view: "compare", ids: toggled(chosen, run.run_id) }, true)}
+                    onChange={() => setQuery({ run: toggled(chosen, run.run_id) }, true)}
                   />
                   {run.name} <span class="muted">{`${run.strategy}, ${run.state}, ${run.run_id.slice(0, 8)}`}</span>
                 </label>
@@ -62,6 +62,8 @@ function Compared({ ids }: { ids: string[] }) {
   const comparison = useWatched(() => polled, []);
   const curves = useWatched(() => partOf(settled, () => Promise.all(ids.map(equityOf))), []);
   const trades = useWatched(() => partOf(settled, () => Promise.all(ids.map(tradesOf))), []);
+  const inputs = useWatched(() => partOf(settled, () => Promise.all(ids.map(inputsOf))), []);
+  const decimals = useMemo(() => commonDecimals(inputs.value ?? []), [inputs.value]);
   const lists = trades.value;
   const different = useMemo(() => (lists === null ? [] : tradeDifferences(lists.map((list) => list.trades))), [lists]);
   const isCut = lists?.some(({ leftOut }) => leftOut !== 0) ?? false;
@@ -84,7 +86,7 @@ function Compared({ ids }: { ids: string[] }) {
         of={combined(comparison, trades)}
         empty={() => (different.length === 0 ? <p>{`All trades are the same${isCut ? ", as far as they are loaded" : ""}`}</p> : null)}
       >
-        {([{ runs: found }]) => <ComparedTrades runs={found} differences={different} isCut={isCut} />}
+        {([{ runs: found }]) => <ComparedTrades runs={found} differences={different} isCut={isCut} decimals={decimals} />}
       </Panel>
     </div>
   );

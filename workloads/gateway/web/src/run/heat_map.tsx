@@ -1,5 +1,4 @@
 // A metric of trials by the values of any two params, as a table whose cells are coloured.
-import { useState } from "preact/hooks";
 import { loaded, type Loadable, Polled } from "../data/loadable";
 import { get } from "../data/request";
 import { MISSING, number } from "../format";
@@ -8,6 +7,7 @@ import { useWatched } from "../shell/watched";
 import { plain } from "./inputs_panel";
 import { PARTS_MS } from "./run_parts";
 import { figureName } from "./report";
+import { axisOf, choose, heatMetric, OBJECTIVE } from "./selection";
 import { type Direction, shareOf } from "./sweep";
 import type { Matrix } from "./types";
 
@@ -23,9 +23,9 @@ interface HeatMapProps {
 }
 
 export function HeatMap({ id, names, metrics, window, direction }: HeatMapProps) {
-  const [x, setX] = useState(names[0] ?? "");
-  const [y, setY] = useState(names[1] ?? names[0] ?? "");
-  const [metric, setMetric] = useState("objective");
+  const x = axisOf("x", names, names[0] ?? "");
+  const y = axisOf("y", names, names[1] ?? names[0] ?? "");
+  const metric = heatMetric(metrics);
   const path = `/api/v1/sweeps/${encodeURIComponent(id)}/matrix`;
   const matrix: Loadable<Matrix | "none"> = useWatched(
     () => new Polled<Matrix | "none">(() => (x === "" ? Promise.resolve("none") : get<Matrix>(path, { x, y, metric, window })), PARTS_MS),
@@ -33,9 +33,9 @@ export function HeatMap({ id, names, metrics, window, direction }: HeatMapProps)
   );
   const choices = (
     <span class="filters">
-      <Choice name="Across" value={x} options={names} choose={setX} />
-      <Choice name="Down" value={y} options={names} choose={setY} />
-      <Choice name="Colour" value={metric} options={["objective", ...metrics]} choose={setMetric} />
+      <Choice name="Across" value={x} options={names} choose={(value) => choose({ x: value })} />
+      <Choice name="Down" value={y} options={names} choose={(value) => choose({ y: value })} />
+      <Choice name="Colour" value={metric} options={[OBJECTIVE, ...metrics]} choose={(value) => choose({ metric: value === OBJECTIVE ? "" : value })} />
     </span>
   );
   return (
@@ -46,7 +46,7 @@ export function HeatMap({ id, names, metrics, window, direction }: HeatMapProps)
       of={names.length === 0 ? NONE : matrix}
       empty={(found) => (found === "none" || found.values.length === 0 ? <p>No two params with several values</p> : null)}
     >
-      {(found) => found !== "none" && <MatrixTable matrix={found} lowIsGood={metric === "objective" && direction === "minimize"} />}
+      {(found) => found !== "none" && <MatrixTable matrix={found} lowIsGood={metric === OBJECTIVE && direction === "minimize"} />}
     </Panel>
   );
 }

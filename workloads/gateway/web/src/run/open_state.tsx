@@ -1,6 +1,6 @@
 // What is open at the end of a run: positions, and orders that were never filled.
 import type { ComponentChildren } from "preact";
-import { number, time } from "../format";
+import { number, size as sizeText, time } from "../format";
 import type { Decimals } from "./trade_table";
 import type { OpenOrder, OpenPosition } from "./types";
 
@@ -28,7 +28,7 @@ export function OpenPositions({ positions, decimals, chartOf }: PositionsProps) 
         {positions.map(({ symbol, size, price, close, unrealised }) => (
           <tr key={symbol}>
             <td>{symbol}</td>
-            <td class="number">{number(size, 0)}</td>
+            <td class="number">{sizeText(size)}</td>
             <td class="number">{number(price, decimals(symbol))}</td>
             <td class="number">{number(close, decimals(symbol))}</td>
             <td class={`number ${(unrealised ?? 0) > 0 ? "up" : (unrealised ?? 0) < 0 ? "down" : ""}`}>{number(unrealised)}</td>
@@ -61,7 +61,7 @@ export function OpenOrders({ orders, decimals }: { orders: OpenOrder[]; decimals
             <td>{order.side}</td>
             <td>{order.kind}</td>
             <td>{time(order.ts)}</td>
-            <td class="number">{number(order.size, 0)}</td>
+            <td class="number">{sizeText(order.size)}</td>
             <td class="number">{number(order.price, decimals(order.symbol))}</td>
             <td>{order.reason}</td>
           </tr>

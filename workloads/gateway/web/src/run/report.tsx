@@ -2,12 +2,12 @@
 import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
 import type { Loadable } from "../data/loadable";
-import { MISSING, number, percent, time } from "../format";
+import { MISSING, number, percent, PRICE_DECIMALS, time } from "../format";
 import { Panel } from "../shell/panel";
 import { BarPlot } from "./bar_plot";
 import { equityColumns } from "./curves";
 import { EquityPlot } from "./equity_plot";
-import { ExcursionPlot } from "./excursion_plot";
+import { ExcursionPlots } from "./excursion_plot";
 import { headline, type HeadlineFigure } from "./headline";
 import { InputsText } from "./inputs_panel";
 import { duration } from "./lengths_of_time";
@@ -36,11 +36,10 @@ interface ReportProps {
   actions?: { head?: ComponentChildren; equity?: ComponentChildren; trades?: ComponentChildren; position?: (symbol: string) => ComponentChildren };
   /** After the head, such as the log of a run that failed. */
   children?: ComponentChildren;
-  chosen: TradeRow | null;
+  /** The number of the chosen trade; null for none. */
+  chosen: number | null;
   choose: (trade: TradeRow) => void;
 }
-
-const DEFAULT_DECIMALS = 2;
 
 export function Report({ parts, actions, children, chosen, choose }: ReportProps) {
   const trades = parts.trades.value;
@@ -49,7 +48,7 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
     [trades, parts.excursions.value],
   );
   const columns = useMemo(() => equityColumns(parts.equity.value ?? [], parts.hold.value), [parts.equity.value, parts.hold.value]);
-  const decimals: Decimals = (symbol) => parts.inputs.value?.decimals[symbol] ?? DEFAULT_DECIMALS;
+  const decimals: Decimals = (symbol) => parts.inputs.value?.decimals[symbol] ?? PRICE_DECIMALS;
   const ofTrades = { value: trades === null ? null : rows, error: parts.trades.error };
   const run = parts.report.value;
   // The trials of a sweep have an account each; only a walk-forward has one of its own.
@@ -71,14 +70,14 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
           <Panel title="Equity" actions={actions?.equity} of={parts.equity} class="wide" empty={(curve) => (curve.length === 0 ? <p>No equity yet</p> : null)}>
             {() => (
               <>
-                <EquityPlot columns={columns} trade={chosen} />
+                <EquityPlot columns={columns} trade={rows.find(({ seq }) => seq === chosen) ?? null} />
                 {parts.hold.value?.missing && <p class="note">Buy and hold is not drawn: {parts.hold.value.missing}.</p>}
               </>
             )}
           </Panel>
           <Panel title="Trades" actions={actions?.trades} of={ofTrades} class="wide" empty={noTrades}>
             {(found) => (
-              <TradesTable rows={found} leftOut={trades?.leftOut ?? null} decimals={decimals} chosen={chosen?.seq ?? null} choose={choose} />
+              <TradesTable rows={found} leftOut={trades?.leftOut ?? null} decimals={decimals} chosen={chosen} choose={choose} />
             )}
           </Panel>
           <Panel title="Months and years" of={parts.report} class="wide" empty={({ periods }) => (periods?.length ? null : <p>{untilEnd(parts, "No whole trading day")}</p>)}>
@@ -91,7 +90,7 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
             {(found) => <BarPlot name="Hold times" values={found.map(({ held }) => held)} format={duration} signed={false} />}
           </Panel>
           <Panel title="Excursions" of={combined(ofTrades, parts.excursions)} empty={([found, { missing }]) => noTrades(found) ?? (missing ? <p>No excursions: {missing}.</p> : null)}>
-            {([found]) => <ExcursionPlot rows={found} choose={choose} />}
+            {([found]) => <ExcursionPlots rows={found} choose={choose} />}
           </Panel>
           <Panel title="Deepest drawdowns" of={parts.report} empty={({ drawdowns }) => (drawdowns?.length ? null : <p>{untilEnd(parts, "No drawdown")}</p>)}>
             {({ drawdowns }) => <Drawdowns rows={drawdowns ?? []} />}

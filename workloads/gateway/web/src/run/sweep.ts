@@ -5,7 +5,8 @@ import type { RunReport, SweepSpec, Trial, WalkForwardWindow } from "./types";
 /** The number of a trial that traded the best of its window in the time after it. */
 const OUT_OF_SAMPLE = -1;
 const NEAREST = 8;
-const MANY_VALUES = 3; // as many neighbours as tell something
+/** Trials are a grid where they are at least this share of all combinations of their values: a condition may forbid some. */
+const GRID_SHARE = 1 / 3;
 
 export type Direction = "maximize" | "minimize";
 
@@ -53,28 +54,40 @@ function places(trials: readonly Trial[], name: string): (trial: Trial) => { ran
   };
 }
 
-/**
- * The trials around one: each of its params is the same, or the next value above or below. Of a search whose values
- * hardly repeat, the nearest ones.
- */
-export function neighbours(trials: readonly Trial[], best: Trial): Trial[] {
+/** The trials around one, and which they are. */
+export interface Neighbours {
+  trials: Trial[];
+  /** Each of their params is the same or the next value above or below; or they are the nearest of a search at random. */
+  are: "next" | "nearest";
+}
+
+/** Of a grid, and of one param, the next values are the neighbours; of a search whose values hardly repeat, the nearest. */
+export function neighbours(trials: readonly Trial[], best: Trial): Neighbours {
   const others = searched(trials, best.window).filter((each) => each.trial !== best.trial);
   const all = [...others, best];
-  const axes = paramNames(all).map((name) => places(all, name));
-  const near = others.filter((each) =>
-    axes.every((place) => {
+  const names = paramNames(all);
+  const axes = names.map((name) => places(all, name));
+  if (isGrid(all, names)) {
+    const isNext = (place: (typeof axes)[number], each: Trial) => {
       const [here, there] = [place(best), place(each)];
       return here.rank === there.rank || (here.isNumber && there.isNumber && Math.abs(here.rank - there.rank) === 1);
-    }),
-  );
-  if (near.length >= MANY_VALUES || others.length <= MANY_VALUES) return near;
+    };
+    return { trials: others.filter((each) => axes.every((place) => isNext(place, each))), are: "next" };
+  }
   const distance = (trial: Trial) => Math.hypot(...axes.map((place) => place(trial).share - place(best).share));
-  return [...others].sort((a, b) => distance(a) - distance(b) || a.trial - b.trial).slice(0, NEAREST);
+  const nearest = [...others].sort((a, b) => distance(a) - distance(b) || a.trial - b.trial).slice(0, NEAREST);
+  return { trials: nearest, are: "nearest" };
+}
+
+function isGrid(trials: readonly Trial[], names: readonly string[]): boolean {
+  const combinations = names.reduce((product, name) => product * valuesOf(trials, name).length, 1);
+  return trials.length >= GRID_SHARE * combinations;
 }
 
 export interface Robustness {
   best: number;
   neighbours: number;
+  are: Neighbours["are"];
   feasible: number;
   median: number | null;
   worst: number | null;
@@ -83,7 +96,7 @@ export interface Robustness {
 }
 
 export function robustness(trials: readonly Trial[], best: Trial, direction: Direction): Robustness {
-  const around = neighbours(trials, best);
+  const { trials: around, are } = neighbours(trials, best);
   const objectives = ascending(around.flatMap(({ objective }) => (objective === null ? [] : [objective])));
   const middle = median(objectives);
   const everyone = searched(trials, best.window).flatMap(({ objective }) => (objective === null ? [] : [objective]));
@@ -91,6 +104,7 @@ export function robustness(trials: readonly Trial[], best: Trial, direction: Dir
   return {
     best: best.objective ?? NaN,
     neighbours: around.length,
+    are,
     feasible: around.filter(({ feasible }) => feasible).length,
     median: middle,
     worst: (direction === "maximize" ? objectives[0] : objectives.at(-1)) ?? null,

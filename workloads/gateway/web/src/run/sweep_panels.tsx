@@ -1,5 +1,5 @@
 // A sweep: heat map, parallel coordinates, best trials, what is around the best, and whether it is luck.
-import { useMemo, useState } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import type { Loadable, Polled } from "../data/loadable";
 import { get } from "../data/request";
 import { MISSING, number, percent, time } from "../format";
@@ -9,9 +9,10 @@ import { Choice, HeatMap } from "./heat_map";
 import { plain } from "./inputs_panel";
 import { ParallelPlot } from "./parallel_plot";
 import { combined, partOf, runPath, settledAs } from "./run_parts";
+import { choose, windowOf } from "./selection";
 import {
   directionOf, luck, metricOf, paramNames, ranked, robustness, searched, windowRows, windowSummary,
-  type Direction, type WindowRow,
+  type Direction, type Neighbours, type WindowRow,
 } from "./sweep";
 import type { RunInputs, RunReport, Trial, WalkForwardWindow } from "./types";
 
@@ -34,14 +35,14 @@ export function SweepPanels({ id, report, inputs }: { id: string; report: Polled
   const settled = () => settledAs(report.value);
   const trials = useWatched(() => partOf(settled, () => trialsOf(id)), [id]);
   const windows = useWatched(() => partOf(settled, () => windowsOf(id)), [id]);
-  const [window, setWindow] = useState(0);
   const spec = inputs.value?.spec.sweep;
   const direction = directionOf(spec);
   const list = trials.value?.trials;
+  const numbers = [...new Set((list ?? []).map((each) => each.window))].sort((a, b) => a - b).map(String);
+  const window = windowOf(numbers);
   const ofWindow = useMemo(() => searched(list ?? [], window), [list, window]);
   const names = useMemo(() => paramNames(searched(list ?? [])), [list]);
   const best = ranked(ofWindow, direction)[0];
-  const numbers = [...new Set((list ?? []).map((each) => each.window))].sort((a, b) => a - b).map(String);
   const none = ({ trials: found }: TrialList) => (found.length === 0 ? <p>No trials yet, or beyond the position of the replay</p> : null);
   const both = combined(trials, inputs);
   return (
@@ -49,7 +50,7 @@ export function SweepPanels({ id, report, inputs }: { id: string; report: Polled
       <Panel
         title="Is the best trial luck?"
         class="wide"
-        actions={numbers.length > 1 && <Choice name="Window" value={String(window)} options={numbers} choose={(text) => setWindow(Number(text))} />}
+        actions={numbers.length > 1 && <Choice name="Window" value={String(window)} options={numbers} choose={(text) => choose({ window: text })} />}
         of={both}
         empty={([found]) => none(found)}
       >
@@ -106,12 +107,17 @@ function LuckFacts({ run }: { run: RunReport }) {
   );
 }
 
+export const NEIGHBOURS: Record<Neighbours["are"], string> = {
+  next: "their params are the same, or the next values above or below",
+  nearest: "the trials whose params are nearest, as values hardly repeat",
+};
+
 function RobustnessFacts({ trials, best, direction }: { trials: Trial[]; best: Trial; direction: Direction }) {
   const found = robustness(trials, best, direction);
   return (
     <dl class="headline" aria-label="Neighbours of the best trial">
       <Fact name="Best objective" text={number(found.best)} detail={paramsText(best.params)} />
-      <Fact name="Its neighbours" text={number(found.neighbours, 0)} detail={`${number(found.feasible, 0)} feasible; their params are the next values above or below`} />
+      <Fact name="Its neighbours" text={number(found.neighbours, 0)} detail={`${number(found.feasible, 0)} feasible; ${NEIGHBOURS[found.are]}`} />
       <Fact name="Median neighbour" text={number(found.median)} detail={found.rank === null ? "" : `better than ${percent(found.rank * 100)} of all trials`} />
       <Fact name="Worst neighbour" text={number(found.worst)} detail="a good optimum has good neighbours" />
     </dl>

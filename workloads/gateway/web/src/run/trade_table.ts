@@ -1,5 +1,5 @@
 // The columns of the trades table, and which rows it shows, in which order.
-import { number, percent, time } from "../format";
+import { number, percent, size, time } from "../format";
 import { type Order as OrderOf, sortedRows } from "../shell/sorted_rows";
 import { duration } from "./lengths_of_time";
 import type { TradeRow } from "./trades";
@@ -31,6 +31,7 @@ const VALUES = {
   reasons: (row: TradeRow) => reasons(row),
 };
 export type ColumnId = keyof typeof VALUES;
+export const COLUMN_IDS = Object.keys(VALUES) as ColumnId[];
 const TEXTS: readonly ColumnId[] = ["symbol", "side", "reasons"];
 
 export const reasons = ({ entry_reason, exit_reason }: TradeRow): string =>
@@ -43,7 +44,7 @@ export const COLUMNS: readonly TradeColumn[] = [
   { id: "entry_ts", title: "Entry", isNumber: false, text: (row) => time(row.entry_ts) },
   { id: "exit_ts", title: "Exit", isNumber: false, text: (row) => time(row.exit_ts) },
   { id: "held", title: "Held", isNumber: true, text: (row) => duration(row.held) },
-  { id: "size", title: "Size", isNumber: true, text: (row) => number(row.size, 0) },
+  { id: "size", title: "Size", isNumber: true, text: (row) => size(row.size) },
   { id: "entry_price", title: "Entry price", isNumber: true, text: (row, decimals) => number(row.entry_price, decimals(row.symbol)) },
   { id: "exit_price", title: "Exit price", isNumber: true, text: (row, decimals) => number(row.exit_price, decimals(row.symbol)) },
   { id: "pnl_net", title: "Profit", isNumber: true, text: (row) => number(row.pnl_net), tone: (row) => row.pnl_net },
@@ -55,9 +56,10 @@ export const COLUMNS: readonly TradeColumn[] = [
 
 export type Order = OrderOf<ColumnId>;
 
-const SORTED = (Object.keys(VALUES) as ColumnId[]).map((id) => ({ id, isText: TEXTS.includes(id), value: VALUES[id] }));
+const SORTED = COLUMN_IDS.map((id) => ({ id, isText: TEXTS.includes(id), value: VALUES[id] }));
 
-export type TradeFilter = "all" | "won" | "lost";
+export const TRADE_FILTERS = ["all", "won", "lost"] as const;
+export type TradeFilter = (typeof TRADE_FILTERS)[number];
 
 /** A table of these rows. It is kept while the rows are the same. */
 export const tradeTable = (rows: TradeRow[]) => sortedRows<TradeRow, ColumnId>(rows, SORTED, ({ seq }) => String(seq));

@@ -1,8 +1,9 @@
 // The table of trades: sorted by any column, filtered by text and outcome, with only the rows in sight drawn.
-import { useMemo, useState } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import { number } from "../format";
 import { RowGrid } from "../shell/row_grid";
-import { COLUMNS, type Decimals, type Order, type TradeFilter, tradeTable, withOutcome } from "./trade_table";
+import { choose as chooseInAddress, filterText, order, outcome, setOrder } from "./selection";
+import { COLUMNS, type Decimals, tradeTable, withOutcome } from "./trade_table";
 import type { TradeRow } from "./trades";
 
 interface TradesProps {
@@ -14,11 +15,8 @@ interface TradesProps {
 }
 
 export function TradesTable({ rows, leftOut, decimals, chosen, choose }: TradesProps) {
-  const [order, setOrder] = useState<Order>({ column: "seq", descending: false });
-  const [text, setText] = useState("");
-  const [outcome, setOutcome] = useState<TradeFilter>("all");
-  const table = useMemo(() => tradeTable(withOutcome(rows, outcome)), [rows, outcome]);
-  const shown = useMemo(() => table(order, text), [table, order, text]);
+  const table = useMemo(() => tradeTable(withOutcome(rows, outcome.value)), [rows, outcome.value]);
+  const shown = useMemo(() => table(order.value, filterText.value), [table, order.value, filterText.value]);
   const columns = COLUMNS.map(({ text: textOf, ...column }) => ({ ...column, cell: (row: TradeRow) => textOf(row, decimals) }));
   return (
     <>
@@ -27,13 +25,13 @@ export function TradesTable({ rows, leftOut, decimals, chosen, choose }: TradesP
           type="search"
           aria-label="Filter trades"
           placeholder="Symbol, side or reason"
-          value={text}
-          onInput={(event) => setText(event.currentTarget.value)}
+          value={filterText.value}
+          onInput={(event) => chooseInAddress({ find: event.currentTarget.value })}
         />
         <select
           aria-label="Outcome"
-          value={outcome}
-          onChange={(event) => setOutcome(event.currentTarget.value as TradeFilter)}
+          value={outcome.value}
+          onChange={({ currentTarget: { value } }) => chooseInAddress({ outcome: value === "all" ? "" : value })}
         >
           <option value="all">All trades</option>
           <option value="won">Won</option>
@@ -44,7 +42,7 @@ export function TradesTable({ rows, leftOut, decimals, chosen, choose }: TradesP
       <RowGrid
         rows={shown}
         columns={columns}
-        order={order}
+        order={order.value}
         setOrder={setOrder}
         label="Trades: arrow keys move, Enter shows the trade on the chart"
         keyOf={({ seq }) => String(seq)}

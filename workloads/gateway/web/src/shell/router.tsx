@@ -18,7 +18,12 @@ interface Address {
 const current = (): Address => ({ path: location.pathname, query: new URLSearchParams(location.search) });
 
 export const address = signal<Address>({ path: "/", query: new URLSearchParams() });
-export const route = computed<Route>(() => parseRoute(address.value.path, address.value.query));
+let lastRoute: Route = { view: "deck" };
+/** The same object while the view is the same: what is chosen within it draws nothing else again. */
+export const route = computed<Route>(() => {
+  const found = parseRoute(address.value.path, address.value.query);
+  return JSON.stringify(found) === JSON.stringify(lastRoute) ? lastRoute : (lastRoute = found);
+});
 /** Where the Deck was left, so that the way back to it leads there. */
 export const deckAddress = signal("/");
 
@@ -60,19 +65,26 @@ export function navigate(to: string | Route, replace = false): void {
   follow();
 }
 
-/** Change parameters of the present address; null removes one, and a list gives it several values. */
+/**
+ * Change parameters of the present address; null removes one, and a list gives it several values. What follows no history,
+ * such as a report's file, keeps them for itself.
+ */
 export function setQuery(changes: Record<string, string | readonly string[] | null>, replace = false): void {
-  const query = new URLSearchParams(location.search);
+  const query = new URLSearchParams(isFollowed ? location.search : address.peek().query);
   for (const [name, value] of Object.entries(changes)) {
     query.delete(name);
     for (const each of value === null ? [] : [value].flat()) query.append(name, each);
   }
+  if (!isFollowed) return void (address.value = { ...address.peek(), query });
   const text = query.toString();
   navigate(text === "" ? location.pathname : `${location.pathname}?${text}`, replace);
 }
 
+let isFollowed = false;
+
 /** Follow the browser's history from now on. */
 export function startRouter(): void {
+  isFollowed = true;
   window.addEventListener("popstate", follow);
   follow();
 }

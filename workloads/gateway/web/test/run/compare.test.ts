@@ -1,6 +1,6 @@
 // Differences between runs, compared with ones found by hand.
 import { describe, expect, it } from "vitest";
-import { differences, differs, normalised, runLabels, toggled, tradeDifferences } from "../../src/run/compare";
+import { commonDecimals, differences, differs, normalised, runLabels, toggled, tradeDifferences } from "../../src/run/compare";
 import { differenceText, tradeText } from "../../src/run/compare_panels";
 import { equityRow, report, trade } from "./made";
 
@@ -44,7 +44,12 @@ describe("figures", () => {
     expect(differences([null, 3])).toEqual([null, null]);
     expect([differs([1, 1, 1]), differs([1, null]), differs([{ a: 1 }, { a: 1 }])]).toEqual([false, true, false]);
     expect([null, 0, 2, -0.001].map(differenceText)).toEqual(["", "=", "+2.00", "-0.001"]);
-    expect([tradeText(null), tradeText(trade({ pnl_net: 3, size: 2, entry_price: 7 }))]).toEqual(["not made", "3.00 (2 at 7.00)"]);
+  });
+  it("of trades have prices by the scale of the symbol, and sizes with their digits", () => {
+    const decimals = commonDecimals([{ decimals: { "EUR/USD": 4 } }, { decimals: { "EUR/USD": 5, "BTC/USD": 1 } }]);
+    expect(["EUR/USD", "BTC/USD", "ETH/USD"].map(decimals)).toEqual([5, 1, 2]);
+    const made = trade({ symbol: "EUR/USD", pnl_net: 3, size: 1.28, entry_price: 1.08345 });
+    expect([tradeText(null, decimals), tradeText(made, decimals)]).toEqual(["not made", "3.00 (1.28 at 1.08345)"]);
   });
 });
 

@@ -23,8 +23,8 @@ const PARTS_DOCUMENT: RunDocument = {
   made_at: 0,
   report: report({
     name: "april", message: "1 open position", periods: [period("2018-04", 5), period("2018", 5)],
-    positions: [{ symbol: "BTC/USD", size: -2, price: 7_000.5, close: 6_900, unrealised: 201 }],
-    orders: [{ symbol: "BTC/USD", ts: 0, side: "buy", kind: "Limit", size: 1, price: 0.1234, reason: "dip" }],
+    positions: [{ symbol: "BTC/USD", size: -1.28, price: 7_000.5, close: 6_900, unrealised: 201 }],
+    orders: [{ symbol: "BTC/USD", ts: 0, side: "buy", kind: "Limit", size: 0.75, price: 0.1234, reason: "dip" }],
     metrics: { max_drawdown_percent: 1.5, trades: 2 },
   }),
   inputs: {
@@ -77,7 +77,7 @@ describe("a report", () => {
   it("shows all of a run", () => {
     const text = drawn(PARTS).textContent ?? "";
     for (const shown of [
-      "april", "1 open position", "7,000.5000", "0.1234", "dip", "Max drawdown", "3:0a", "kind: Backtest", "2018",
+      "april", "1 open position", "7,000.5000", "-1.28", "0.75", "(MAE): 1 of 2 trades", "(MFE): 1 of 2 trades", "0.1234", "dip", "Max drawdown", "3:0a", "kind: Backtest", "2018",
       "2 trades, 7 are not loaded",
     ])
       expect(text).toContain(shown);

@@ -34,7 +34,7 @@ describe("trials", () => {
 
 describe("the neighbours of a trial", () => {
   const around = (fast: number, slow: number) =>
-    neighbours([TEST, ...GRID], at(fast, slow)).map(({ params }) => [params["fast"], params["slow"]]);
+    neighbours([TEST, ...GRID], at(fast, slow)).trials.map(({ params }) => [params["fast"], params["slow"]]);
   it("have the same params, or the next values", () => {
     expect(around(30, 120)).toEqual([[20, 90], [20, 120], [30, 90]]);
     expect(around(20, 90)).toHaveLength(8);
@@ -42,21 +42,27 @@ describe("the neighbours of a trial", () => {
   it("tell how robust the best is", () => {
     const { median, ...others } = robustness([TEST, ...GRID], at(30, 120), "maximize");
     expect(median).toBeCloseTo(21.05, 12); // of 20.9 and 21.2, which is more than 5 of all 8
-    expect(others).toEqual({ best: 31.2, neighbours: 3, feasible: 2, worst: 20.9, rank: 5 / 8 });
+    expect(others).toEqual({ best: 31.2, neighbours: 3, are: "next", feasible: 2, worst: 20.9, rank: 5 / 8 });
     expect(robustness(GRID, at(10, 60), "minimize").worst).toBe(20.9);
   });
   it("of a search at random are the nearest", () => {
     const random = Array.from({ length: 40 }, (_, i) => trial({ a: (i * 17) % 41, b: (i * 29) % 43 }, i));
     const best = random[11] as Trial;
-    const found = neighbours(random, best);
+    const { trials: found, are } = neighbours(random, best);
     const distance = ({ params }: Trial) => Math.hypot(((params["a"] as number) - (best.params["a"] as number)) / 40, ((params["b"] as number) - (best.params["b"] as number)) / 42);
     const furthest = Math.max(...found.map(distance));
-    expect(found).toHaveLength(8);
+    expect([found.length, are]).toEqual([8, "nearest"]);
     expect(random.filter((each) => each !== best && distance(each) < furthest * 0.9).every((each) => found.includes(each))).toBe(true);
   });
   it("of another text are none", () => {
     const kinds = [trial({ kind: "a", n: 1 }, 1), trial({ kind: "b", n: 1 }, 1), trial({ kind: "a", n: 2 }, 1)];
-    expect(neighbours(kinds, kinds[0] as Trial)).toEqual([kinds[2]]);
+    expect(neighbours(kinds, kinds[0] as Trial)).toEqual({ trials: [kinds[2]], are: "next" });
+  });
+  it("of a sweep over one param are the two beside it, or the one at an end", () => {
+    const line = Array.from({ length: 20 }, (_, i) => trial({ fast: 5 * i, kind: "x" }, i));
+    const of = (at: number) => neighbours(line, line[at] as Trial).trials.map(({ params }) => params["fast"]);
+    expect([of(7), of(0), of(19)]).toEqual([[30, 40], [5], [90]]);
+    expect(robustness(line, line[19] as Trial, "maximize")).toMatchObject({ neighbours: 1, are: "next", median: 18 });
   });
 });
 

@@ -1,7 +1,7 @@
 // Figures, order and filters of trades, compared with values computed by hand.
 import { describe, expect, it } from "vitest";
 import { equityColumns, equityText, lastBy } from "../../src/run/curves";
-import { dotsOf } from "../../src/run/excursion_plot";
+import { dotsOf, summaryOf, thinned } from "../../src/run/excursion_plot";
 import { headline } from "../../src/run/headline";
 import { COLUMNS, type Order, reasons, tradeTable, withOutcome } from "../../src/run/trade_table";
 import { equityFigures, tradeFigures, tradeRows } from "../../src/run/trades";
@@ -56,6 +56,7 @@ describe("the table of trades", () => {
   it("shows prices by the scale of their symbol", () => {
     const texts = Object.fromEntries(COLUMNS.map(({ id, text }) => [id, text({ ...ROWS[0]!, entry_price: 0.00001234 }, () => 8)]));
     expect(texts["entry_price"]).toBe("0.00001234");
+    expect(COLUMNS.find(({ id }) => id === "size")?.text({ ...ROWS[0]!, size: 1.28 }, () => 2)).toBe("1.28");
     expect([texts["returnPercent"], texts["held"], texts["entry_ts"]]).toEqual(["+15.00 %", "1 min", "1970-01-01 00:00"]);
     expect(ROWS.map(reasons)).toEqual(["", "– → stop", "", ""]);
   });
@@ -67,10 +68,23 @@ describe("the table of trades", () => {
 });
 
 describe("excursions", () => {
-  it("are drawn of trades that have both figures, thinned where there are many", () => {
-    expect(dotsOf(ROWS)).toEqual([{ seq: 1, adverse: 22, returned: -20 }]);
-    const many = Array.from({ length: 100 }, (_, i) => ({ ...ROWS[1]!, seq: i }));
-    expect(dotsOf(many, 30).map(({ seq }) => seq)).toEqual(Array.from({ length: 25 }, (_, i) => 4 * i));
+  it("are of trades that have both figures, against the run and for it", () => {
+    expect(dotsOf(ROWS, "adverse")).toEqual([{ seq: 1, moved: 22, returned: -20 }]);
+    expect(dotsOf(ROWS, "favourable")).toEqual([{ seq: 1, moved: 4, returned: -20 }]);
+  });
+  it("are thinned where there are many, but the furthest ones stay, and all count in what is said", () => {
+    const many = Array.from({ length: 3_000 }, (_, seq) => ({ seq, moved: 1, returned: seq % 2 === 0 ? 1 : -1 }));
+    many[1_001] = { seq: 1_001, moved: 40, returned: -30 };
+    many[1_003] = { seq: 1_003, moved: 2, returned: 25 };
+    const drawn = thinned(many);
+    expect(drawn.map(({ seq }) => seq)).toEqual([...Array.from({ length: 1_500 }, (_, i) => 2 * i), 1_001, 1_003].sort((a, b) => a - b));
+    expect(summaryOf(many, drawn.length, 3_010, "adverse")).toBe(
+      "3,000 of 3,010 trades, the furthest against the run 40.00 %, of trades that won 2.00 %, 1,502 are drawn",
+    );
+    expect(summaryOf(many, 3_000, 3_000, "favourable")).toBe(
+      "3,000 trades, the furthest for the run 40.00 %, of trades that lost 40.00 %",
+    );
+    expect(thinned(many.slice(0, 9))).toHaveLength(9);
   });
 });
 
