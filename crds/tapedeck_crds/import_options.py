@@ -11,7 +11,7 @@ from tapedeck_crds.files import FileColumns, FileName, Format, Kind, SecurityTyp
 from tapedeck_crds.intervals import Interval
 
 
-class ImportOptions(Model):
+class FileOptions(Model):
     """What is said of all files of an import. What is left out is recognized."""
 
     exchange: Exchange | None = Field(default=None, description="Exchange id of the rows.")

@@ -146,7 +146,7 @@ def test_what_cannot_be_stored_is_refused_and_leaves_nothing(
 ) -> None:
     content = HEADER + ROWS
     large = send(deck, "x", "a.csv", content, size=GIB + 1)
-    assert (large.status_code, large.json()["field"], large.json()["reason"]) == (413, "size", "FileTooLarge")
+    assert (large.status_code, large.json()["field"], large.json()["reason"]) == (413, "size", "TooLarge")
     assert str(GIB) in large.json()["detail"]
     for name in ("..", "/", "a" * 201):
         assert (send(deck, "x", name, content).status_code, stored(home)) == (400, [])
@@ -158,7 +158,7 @@ def test_what_cannot_be_stored_is_refused_and_leaves_nothing(
     free = shutil.disk_usage(home.root)._replace(free=DECK_KEEPS + 100)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
     full = send(deck, "x", "a.csv", content)
-    assert (full.status_code, full.json()["reason"]) == (507, "NoRoom")
+    assert (full.status_code, full.json()["reason"]) == (507, "NoSpace")
     assert "expected at most 100" in full.json()["detail"]
     assert stored(home) == []
 

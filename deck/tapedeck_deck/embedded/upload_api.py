@@ -10,14 +10,14 @@ import re
 from pydantic import ValidationError
 
 from tapedeck_crds.errors import Conflict, InvalidInput, TapedeckError
-from tapedeck_crds.import_options import ImportOptions
+from tapedeck_crds.import_options import FileOptions
 from tapedeck_crds.json import Json
 from tapedeck_crds.parse import parse_resource
 from tapedeck_crds.validation import validation_problems
 from tapedeck_deck.embedded.api_answers import ApiAnswer, ApiRequest, NoSuchPath, failure, json_body, require_method
 from tapedeck_deck.embedded.file_inspection import inspect_files
 from tapedeck_deck.embedded.objects import Objects
-from tapedeck_deck.embedded.uploads import FILE_BYTES_MAX, KEPT_SECONDS, Part, Uploads
+from tapedeck_deck.embedded.uploads import FILE_BYTES_MAX, KEPT_SECONDS, FilePart, Uploads
 from tapedeck_operator.plan.names import APPLIED_FROM
 
 PREFIX = "/uploads/v1"
@@ -63,7 +63,7 @@ class UploadApi:
         folder = self._uploads.folder_of(namespace, upload)
         self._require_free(str(folder), upload)
         size, offset = (_count(request, name) for name in ("size", "offset"))
-        received = self._uploads.add(folder, Part(request.query.get("name", ""), size, offset, request.body))
+        received = self._uploads.add(folder, FilePart(request.query.get("name", ""), size, offset, request.body))
         return ApiAnswer(201, {"upload": upload, **received._asdict()})
 
     def _delete(self, namespace: str, upload: str) -> ApiAnswer:
@@ -108,7 +108,7 @@ def _manifest(feed: Json, namespace: str, folder: str) -> Json:
 def _options(body: bytes) -> Json:
     """What the user says of the files. Raises InvalidInput."""
     try:
-        options = ImportOptions.model_validate(json_body(body))
+        options = FileOptions.model_validate(json_body(body))
     except ValidationError as error:
         raise InvalidInput("\n".join(validation_problems(error))) from None
     return options.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)

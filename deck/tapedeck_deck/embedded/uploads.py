@@ -17,7 +17,7 @@ from collections.abc import Container
 from pathlib import Path
 from typing import NamedTuple
 
-from tapedeck_crds.errors import Conflict, InvalidInput, NotFound, TapedeckError
+from tapedeck_crds.errors import Conflict, InvalidInput, NoSpace, NotFound, TooLarge
 from tapedeck_crds.resource import NAMESPACE_PATTERN
 from tapedeck_deck.embedded.disk_space import START_BYTES
 from tapedeck_deck.embedded.private_files import open_private, private_folder
@@ -33,19 +33,7 @@ KEPT_SECONDS = 3_600.0
 _FOLDER = "the folder of uploads"
 
 
-class FileTooLarge(TapedeckError):
-    """A file is larger than a deck takes."""
-
-    http_status = 413
-
-
-class NoRoom(TapedeckError):
-    """The deck's disk has no room for a file."""
-
-    http_status = 507
-
-
-class Part(NamedTuple):
+class FilePart(NamedTuple):
     """Bytes of a file from ``offset`` on. ``size`` is that of the whole file."""
 
     name: str
@@ -76,10 +64,10 @@ class Uploads:
                 raise InvalidInput(f"{field}: got {value[:60]!r}, expected up to 64 of a-z, 0-9 and -")
         return self._folder / namespace / upload
 
-    def add(self, folder: Path, part: Part) -> Received:
+    def add(self, folder: Path, part: FilePart) -> Received:
         """Take the next part of a file; one at the offset 0 begins the file again.
 
-        Raises InvalidInput, Conflict for a part that is not the next one, FileTooLarge, and NoRoom.
+        Raises InvalidInput, Conflict for a part that is not the next one, TooLarge, and NoSpace.
         """
         name = file_name(part.name)
         _check_part(part)
@@ -136,7 +124,7 @@ class Uploads:
             raise InvalidInput(f"name: got {len(others) + 1} files, expected at most {FILES_MAX} in an upload")
         free = shutil.disk_usage(folder).free - START_BYTES
         if size > free:
-            raise NoRoom(
+            raise NoSpace(
                 f"size: got {size} bytes, expected at most {max(free, 0)}: the deck's disk keeps "
                 f"{START_BYTES // 2**20} MiB free; free some"
             )
@@ -157,9 +145,9 @@ def file_name(given: str) -> str:
     return name
 
 
-def _check_part(part: Part) -> None:
+def _check_part(part: FilePart) -> None:
     if part.size > FILE_BYTES_MAX:
-        raise FileTooLarge(
+        raise TooLarge(
             f"size: got {part.size} bytes, expected at most {FILE_BYTES_MAX}; import larger files by `tapedeck import`"
         )
     if not part.content:
@@ -170,7 +158,7 @@ def _check_part(part: Part) -> None:
         )
 
 
-def _appended(partial: Path, part: Part) -> int:
+def _appended(partial: Path, part: FilePart) -> int:
     """Write a part at the end of a file, and return its new size."""
     held = partial.stat().st_size if partial.exists() else 0
     if held != part.offset:
@@ -182,7 +170,7 @@ def _appended(partial: Path, part: Part) -> int:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         partial.unlink(missing_ok=True)
-        raise NoRoom("the deck's disk is full: free some, and upload the file again") from None
+        raise NoSpace("the deck's disk is full: free some, and upload the file again") from None
     return held + len(part.content)
 
 

@@ -31,7 +31,7 @@ class UploadedFile(msgspec.Struct, frozen=True):
     received: Annotated[int, msgspec.Meta(description="Bytes that are there: the offset of the next part.")]
 
 
-class RefusedRows(msgspec.Struct, frozen=True):
+class RejectedRows(msgspec.Struct, frozen=True):
     """Rows that are no market data, for one reason; ``line`` is that of the first."""
 
     reason: str
@@ -59,7 +59,7 @@ class InspectedFile(msgspec.Struct, frozen=True):
     empty: int
     skipped: list[str]
     assumed: list[str]
-    refused: list[RefusedRows]
+    refused: list[RejectedRows]
 
 
 class UnreadFile(msgspec.Struct, frozen=True):

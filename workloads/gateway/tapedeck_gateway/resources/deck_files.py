@@ -7,16 +7,16 @@ from collections.abc import Mapping
 
 import httpx
 
-from tapedeck_crds.errors import Unavailable
+from tapedeck_crds.errors import NoSpace, TooLarge, Unavailable
 from tapedeck_crds.json import Json
-from tapedeck_gateway.resources.errors import FileTooLarge, NoRoom, printed, refusal
+from tapedeck_gateway.resources.errors import printed, refusal
 from tapedeck_gateway.resources.kubernetes_api import DRY_RUN
 
 _ROOT = "/uploads/v1"
 _LOOK_TIMEOUT = httpx.Timeout(340.0, connect=5.0)
 """Longer than the deck looks at files, and waits before it does."""
-PART_BYTES_MAX = 4 * 2**20
-"""The body that a deck's socket takes."""
+PART_BYTES_MAX = 2 * 2**20
+"""A deck's socket takes bodies twice as large."""
 
 
 class DeckFiles:
@@ -64,7 +64,7 @@ class DeckFiles:
         except ValueError:
             raise Unavailable(f"the deck answered {answer.text[:200]!r}, expected an object") from None
         if answer.status_code >= 400:
-            kinds = {413: FileTooLarge, 507: NoRoom}
+            kinds = {413: TooLarge, 507: NoSpace}
             if (kind := kinds.get(answer.status_code)) is not None:
                 raise kind(printed(found))
             raise refusal(answer.status_code, found)

@@ -36,20 +36,6 @@ class NoUploads(NotFound):
     reason = "NoUploads"
 
 
-class FileTooLarge(TapedeckError):
-    """A file is larger than the deck takes."""
-
-    http_status = 413
-    reason = "FileTooLarge"
-
-
-class NoRoom(TapedeckError):
-    """The deck's disk has no room for a file."""
-
-    http_status = 507
-    reason = "NoRoom"
-
-
 def printed(answer: Json) -> str:
     """The message of a Status object; empty where it has none."""
     return printable(str(answer.get("message") or ""), keep="\n")[:MESSAGE_MAX]

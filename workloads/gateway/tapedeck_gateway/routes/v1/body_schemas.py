@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tapedeck_crds.import_options import ImportOptions
+from tapedeck_crds.import_options import FileOptions
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION, KINDS
 from tapedeck_crds.resource import NAME_MAX, NAME_PATTERN
@@ -13,7 +13,7 @@ from tapedeck_gateway.resources.controls import ReplayControls
 from tapedeck_gateway.resources.strategy_sources import StrategySource
 
 PATCH = "ResourcePatch"
-_BODIES = (ReplayControls, StrategySource, ImportOptions)
+_BODIES = (ReplayControls, StrategySource, FileOptions)
 _TEXTS: Json = {"type": "object", "additionalProperties": {"type": "string"}}
 _PATCHED_TEXTS: Json = {"type": "object", "additionalProperties": {"type": ["string", "null"]}}
 _REFERENCE = "#/components/schemas/{model}"

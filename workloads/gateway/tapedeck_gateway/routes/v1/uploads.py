@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import ValidationError
 
 from tapedeck_crds.errors import InvalidInput
-from tapedeck_crds.import_options import ImportOptions
+from tapedeck_crds.import_options import FileOptions
 from tapedeck_crds.validation import validation_problems
 from tapedeck_gateway.api_types.uploads import FileImport, UploadedFile, UploadLimits
 from tapedeck_gateway.context import Context
@@ -115,7 +115,7 @@ def delete_upload(files: Files, namespace: ChangedNamespace, upload: UploadName)
     response_class=Response,
     status_code=201,
     responses=documented(FileImport, status=201) | documented(FileImport),
-    openapi_extra=request_body(ImportOptions.__name__, "application/json"),
+    openapi_extra=request_body(FileOptions.__name__, "application/json"),
 )
 def import_upload(
     files: Files, namespace: ChangedNamespace, upload: UploadName, request: Request, body: Body, dry_run: DryRun = False
@@ -123,7 +123,7 @@ def import_upload(
     """Import the files of an upload by Feeds, 201; a dry run says what `tapedeck import --dry-run` does, 200."""
     require_type(request, JSON_TYPES)
     try:
-        options = ImportOptions.model_validate_json(body).model_dump(mode="json", by_alias=True, exclude_none=True)
+        options = FileOptions.model_validate_json(body).model_dump(mode="json", by_alias=True, exclude_none=True)
     except ValidationError as error:
         raise InvalidInput("\n".join(validation_problems(error))) from None
     note_change(request, f"import {options}")

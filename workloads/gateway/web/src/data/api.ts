@@ -1011,10 +1011,10 @@ export interface components {
             received: number;
         };
         /**
-         * RefusedRows
+         * RejectedRows
          * @description Rows that are no market data, for one reason; ``line`` is that of the first.
          */
-        RefusedRows: {
+        RejectedRows: {
             reason: string;
             line: number;
             count: number;
@@ -1043,7 +1043,7 @@ export interface components {
             empty: number;
             skipped: string[];
             assumed: string[];
-            refused: components["schemas"]["RefusedRows"][];
+            refused: components["schemas"]["RejectedRows"][];
         };
         /**
          * UnreadFile
@@ -2591,10 +2591,10 @@ export interface components {
             interval: (number | string) | null;
         };
         /**
-         * ImportOptions
+         * FileOptions
          * @description What is said of all files of an import. What is left out is recognized.
          */
-        ImportOptions: {
+        FileOptions: {
             /**
              * Exchange
              * @description Exchange id of the rows.
@@ -3470,7 +3470,7 @@ export type ResourceLog = components['schemas']['ResourceLog'];
 export type StoredSource = components['schemas']['StoredSource'];
 export type UploadLimits = components['schemas']['UploadLimits'];
 export type UploadedFile = components['schemas']['UploadedFile'];
-export type RefusedRows = components['schemas']['RefusedRows'];
+export type RejectedRows = components['schemas']['RejectedRows'];
 export type InspectedFile = components['schemas']['InspectedFile'];
 export type UnreadFile = components['schemas']['UnreadFile'];
 export type SkippedFile = components['schemas']['SkippedFile'];
@@ -3482,7 +3482,7 @@ export type ResourcePatch = components['schemas']['ResourcePatch'];
 export type ReplayControls = components['schemas']['ReplayControls'];
 export type StrategySource = components['schemas']['StrategySource'];
 export type FileColumns = components['schemas']['FileColumns'];
-export type ImportOptions = components['schemas']['ImportOptions'];
+export type FileOptions = components['schemas']['FileOptions'];
 export type SubscribeBars = components['schemas']['SubscribeBars'];
 export type SubscribeTrades = components['schemas']['SubscribeTrades'];
 export type SubscribeTickers = components['schemas']['SubscribeTickers'];
