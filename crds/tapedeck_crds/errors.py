@@ -55,6 +55,21 @@ class Conflict(TapedeckError):
     reason = "Conflict"
 
 
+class TooLarge(TapedeckError):
+    """What a user sent is larger than what is taken."""
+
+    exit_code = EXIT_BAD_INPUT
+    http_status = 413
+    reason = "TooLarge"
+
+
+class NoSpace(TapedeckError):
+    """A disk has no room for what a user sent."""
+
+    http_status = 507
+    reason = "NoSpace"
+
+
 class Unavailable(TapedeckError):
     """A service does not answer. Try again later: nothing was lost."""
 

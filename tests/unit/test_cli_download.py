@@ -15,10 +15,10 @@ from layouts.small_files import HEADER, ROWS
 from secured.services import Authority
 from tapedeck_deck.cli.imports import download as downloads
 from tapedeck_deck.cli.imports.download import Download, shown
-from tapedeck_deck.cli.imports.inspect import Declared, look
 from tapedeck_deck.cli.imports.paths import listed
 from tapedeck_deck.cli.object_store import ObjectStore
 from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.inspection.inspect import Declared, look
 
 
 class Server(BaseHTTPRequestHandler):

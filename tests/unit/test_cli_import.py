@@ -16,11 +16,11 @@ from tapedeck_common.files import FilesAccess, SeriesReader, find_files, single_
 from tapedeck_crds.file_presets import preset_names
 from tapedeck_crds.files import Files
 from tapedeck_deck.cli.imports import report
-from tapedeck_deck.cli.imports.feeds import feeds
-from tapedeck_deck.cli.imports.inspect import Declared, Looked, look
 from tapedeck_deck.cli.imports.own_layout import layout_fields
 from tapedeck_deck.cli.imports.paths import listed
 from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.inspection.feeds import feeds
+from tapedeck_deck.inspection.inspect import Declared, Looked, look
 
 OWN = """
 about: Bars of a program of mine

@@ -11,9 +11,9 @@ from tapedeck_common.files import FilesAccess, InvalidFiles, find_files
 from tapedeck_common.files.inspection import recognize_file
 from tapedeck_common.files.recognized import Recognized
 from tapedeck_crds.files import Files
-from tapedeck_deck.cli.imports.inspect import Declared, Looked, look
 from tapedeck_deck.cli.imports.paths import listed
 from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.inspection.inspect import Declared, Looked, look
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ROW = "14400000,1674100,1674100,1672500,1672700,3197"

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 from layouts.small_files import BARS, HEADER, MINUTE, ROWS, T0, read, refusal, tar_gz, zipped
-from tapedeck_deck.cli.imports.inspect import Declared, look
 from tapedeck_deck.cli.imports.paths import listed
+from tapedeck_deck.inspection.inspect import Declared, look
 
 TEXT = HEADER + "".join(f"{T0 + n * MINUTE},1,4,0.5,2,{n * 7919 % 1009}\n" for n in range(2_000))
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import os
 import re
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,103 +13,34 @@ from typing import Any
 import httpx
 import jsonschema
 import pytest
-from fastapi.testclient import TestClient
 
-from tapedeck_common.settings import Connections
+from pods.socket_deck import CONTROL, SocketDeck, long_home, serving_socket, write_tokens
 from tapedeck_common.yaml_documents import read_documents
 from tapedeck_crds.errors import Unavailable
 from tapedeck_crds.json import Json
-from tapedeck_deck.embedded.api_socket import ApiSocket
-from tapedeck_deck.embedded.object_api import ObjectApi
-from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.state_dir import StateDir
-from tapedeck_gateway.access.tokens import Tokens
-from tapedeck_gateway.app import make_app
-from tapedeck_gateway.context import GatewayContext
 from tapedeck_gateway.options import GatewayOptions
 from tapedeck_gateway.resources.activity import events_of
-from tapedeck_gateway.resources.connection import connect_resources
 from tapedeck_gateway.resources.kubernetes_api import EVENTS_MAX, KubernetesApi
-from waits import eventually
 
-CONTROL, DESK = "c" * 32, "d" * 32
-URL = "http://127.0.0.1"
 SOURCE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}
 TYPES = {"Feed": "feeds", "Replay": "replays", "Backtest": "backtests"}
 
 
-class NoReplays:
-    """Of a broker on which no replay has played."""
-
-    def positions(self) -> dict[str, int | None]:
-        return {}
-
-    def last_known(self) -> list[Any]:
-        return []
-
-
-class Deck:
-    """A deck's objects, and clients of a gateway with them."""
-
-    def __init__(self, home: StateDir, tokens: Path, options: GatewayOptions) -> None:
-        self.objects = Objects(home.objects)
-        self._api = connect_resources(f"unix:{home.api_socket}", None)
-        known = Tokens(tokens, open_reading=True)
-        app = make_app(Connections(), options, known, lambda: None)
-        missing: Any = None
-        replays: Any = NoReplays()
-        app.state.context = GatewayContext(
-            options, missing, missing, missing, missing, replays, missing, missing, missing, missing, known, self._api,
-        )  # fmt: skip
-        self.anyone = TestClient(app, URL)
-        self.owner = TestClient(app, URL, headers={"authorization": f"Bearer {CONTROL}"})
-        self.desk = TestClient(app, URL, headers={"authorization": f"Bearer {DESK}"})
-
-    def close(self) -> None:
-        assert self._api is not None
-        self._api.close()
-        self.objects.close()
-
-
 @pytest.fixture
 def home(tmp_path: Path) -> StateDir:
-    """A folder whose name is too long for the address of a socket."""
-    home = StateDir.at(tmp_path / ("long" * 25) / "home")
-    home.prepare()
-    return home
+    return long_home(tmp_path)
 
 
 @pytest.fixture
 def serving(home: StateDir) -> Iterator[StateDir]:
-    """The socket of a deck without its broker and database."""
-    loop = asyncio.new_event_loop()
-    objects = Objects(home.objects)
-    task = loop.create_task(ApiSocket(home, ObjectApi(objects)).run())
-
-    def run() -> None:
-        with contextlib.suppress(asyncio.CancelledError):
-            loop.run_until_complete(task)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    eventually(home.api_socket.exists)
-    try:
+    with serving_socket(home):
         yield home
-    finally:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join(20)
-        loop.close()
-        objects.close()
-        assert not home.api_socket.exists()
 
 
 @pytest.fixture
-def deck(serving: StateDir, tmp_path: Path) -> Iterator[Deck]:
-    tokens = tmp_path / "tokens"
-    tokens.mkdir()
-    (tokens / "owner.control").write_text(CONTROL)
-    (tokens / "desk.control.desk").write_text(DESK)
-    deck = Deck(serving, tokens, GatewayOptions())
+def deck(serving: StateDir, tmp_path: Path) -> Iterator[SocketDeck]:
+    deck = SocketDeck(serving, write_tokens(tmp_path / "tokens"), GatewayOptions())
     yield deck
     deck.close()
 
@@ -128,7 +56,7 @@ def manifest(kind: str = "Replay", name: str = "tape", **spec: Any) -> Json:
 
 
 @pytest.mark.parametrize("kind", TYPES)
-def test_a_resource_is_created_read_changed_and_deleted(deck: Deck, kind: str) -> None:
+def test_a_resource_is_created_read_changed_and_deleted(deck: SocketDeck, kind: str) -> None:
     plural = TYPES[kind]
     path = f"/api/v1/namespaces/desk/{plural}"
     tried = deck.owner.post(path, params={"dryRun": "true"}, json=manifest(kind))
@@ -155,7 +83,7 @@ def test_a_resource_is_created_read_changed_and_deleted(deck: Deck, kind: str) -
         assert deck.owner.request(method, f"{path}/tape").status_code == 404
 
 
-def test_yaml_is_accepted_and_a_wrong_field_is_named(deck: Deck) -> None:
+def test_yaml_is_accepted_and_a_wrong_field_is_named(deck: SocketDeck) -> None:
     text = json.dumps(manifest(speed=60))  # JSON is YAML
     yaml = {"content-type": "application/yaml"}
     path = "/api/v1/namespaces/default/replays"
@@ -171,7 +99,7 @@ def test_yaml_is_accepted_and_a_wrong_field_is_named(deck: Deck) -> None:
         assert next(iter(patch["spec"])) in refused.text
 
 
-def test_controls_patch_the_replay(deck: Deck) -> None:
+def test_controls_patch_the_replay(deck: SocketDeck) -> None:
     deck.objects.apply(manifest())
     path = "/api/v1/namespaces/default/replays/tape/controls"
     assert deck.owner.post(path, json={"paused": True, "speed": 600}).json() == {"generation": 2, "status": {}}
@@ -208,7 +136,7 @@ def changes(namespace: str) -> list[tuple[str, str, dict[str, Any]]]:
     ]
 
 
-def test_only_a_token_of_the_namespace_changes_something(deck: Deck) -> None:
+def test_only_a_token_of_the_namespace_changes_something(deck: SocketDeck) -> None:
     before = deck.objects.version
     for method, path, more in changes("other"):
         assert deck.anyone.request(method, path, **more).status_code == 401
@@ -228,7 +156,7 @@ def test_only_a_token_of_the_namespace_changes_something(deck: Deck) -> None:
 def test_a_gateway_shows_its_own_namespaces_alone(serving: StateDir, tmp_path: Path) -> None:
     (tmp_path / "t").mkdir()
     (tmp_path / "t/owner.control").write_text(CONTROL)
-    deck = Deck(serving, tmp_path / "t", GatewayOptions(namespaces=["a", "b"]))
+    deck = SocketDeck(serving, tmp_path / "t", GatewayOptions(namespaces=["a", "b"]))
     for namespace, count in (("a", 3), ("b", 2), ("c", 1)):
         for number in range(count):
             document = manifest(name=f"r{number}")
@@ -249,7 +177,7 @@ def test_a_gateway_shows_its_own_namespaces_alone(serving: StateDir, tmp_path: P
     deck.close()
 
 
-def test_events_and_the_ends_of_logs(deck: Deck, tmp_path: Path) -> None:
+def test_events_and_the_ends_of_logs(deck: SocketDeck, tmp_path: Path) -> None:
     uid = deck.objects.apply(manifest())[0]["metadata"]["uid"]
     about = {"uid": uid, "kind": "Replay", "name": "tape", "reason": "Paused"}
     for second in (1, 2, 3):
@@ -282,7 +210,7 @@ def test_events_and_the_ends_of_logs(deck: Deck, tmp_path: Path) -> None:
     assert len(deck.anyone.get(f"{base}/log", params={"tail": 5_000}).json()["pods"][0]["lines"]) == 5_000
 
 
-def test_events_are_in_pages_from_the_newest_back(deck: Deck) -> None:
+def test_events_are_in_pages_from_the_newest_back(deck: SocketDeck) -> None:
     uid = deck.objects.apply(manifest())[0]["metadata"]["uid"]
     about = {"uid": uid, "kind": "Replay", "name": "tape", "reason": "Sought"}
     said = [f"to {number}" for number in range(250)]
@@ -331,7 +259,7 @@ def test_all_events_are_read_from_an_api_server_that_pages_them_by_name() -> Non
         events_of(api, resource, None, 1_000)
 
 
-def test_only_sources_of_strategies_are_replaced_and_deleted(deck: Deck) -> None:
+def test_only_sources_of_strategies_are_replaced_and_deleted(deck: SocketDeck) -> None:
     path = "/api/v1/namespaces/default/strategies"
     for source in ("x = 1", "x = 2"):
         answer = deck.owner.post(path, json={"name": "mine", "source": source})
@@ -346,7 +274,7 @@ def test_only_sources_of_strategies_are_replaced_and_deleted(deck: Deck) -> None
     assert deck.owner.delete(f"{path}/mine").status_code == 404
 
 
-def test_another_users_process_is_refused(deck: Deck, serving: StateDir, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_users_process_is_refused(deck: SocketDeck, serving: StateDir, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel says whose process a peer is: here the deck takes itself for another user."""
     user = os.geteuid() + 1
     monkeypatch.setattr(os, "geteuid", lambda: user)
@@ -377,7 +305,7 @@ def test_a_deck_serves_no_other_path(serving: StateDir) -> None:
     assert status("DELETE", "/api/v1/namespaces/default/pods/gateway") == 405
 
 
-def test_the_routes_are_documented(deck: Deck) -> None:
+def test_the_routes_are_documented(deck: SocketDeck) -> None:
     document = deck.anyone.get("/api/v1/openapi.json").json()
     text = json.dumps(document)
     assert set(re.findall(r'"#/components/schemas/(\w+)"', text)) <= document["components"]["schemas"].keys()
@@ -408,7 +336,7 @@ def examples() -> Iterator[Json]:
 
 
 @pytest.mark.parametrize("manifest", [*examples()], ids=lambda manifest: str(manifest["metadata"]["name"]))
-def test_bodies_are_taken_as_documented(deck: Deck, manifest: Json) -> None:
+def test_bodies_are_taken_as_documented(deck: SocketDeck, manifest: Json) -> None:
     document = deck.anyone.get("/api/v1/openapi.json").json()
     kind, path = manifest["kind"], f"/api/v1/namespaces/{{namespace}}/{TYPES[manifest['kind']]}"
     content = document["paths"][path]["post"]["requestBody"]["content"]
@@ -423,7 +351,7 @@ def test_bodies_are_taken_as_documented(deck: Deck, manifest: Json) -> None:
         assert (answer.status_code == 200) == check.is_valid(body) == (not changes), answer.text
 
 
-def test_patches_are_taken_as_documented(deck: Deck) -> None:
+def test_patches_are_taken_as_documented(deck: SocketDeck) -> None:
     document = deck.anyone.get("/api/v1/openapi.json").json()
     check = jsonschema.Draft202012Validator(document["components"]["schemas"]["ResourcePatch"])
     path = "/api/v1/namespaces/default/replays"

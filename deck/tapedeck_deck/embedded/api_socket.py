@@ -1,4 +1,4 @@
-"""The Unix socket at which a deck's gateway reads and changes resources, in a folder of the deck's owner alone."""
+"""The Unix socket at which a deck's gateway reads and changes resources and uploads, in a folder of its owner alone."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import structlog
 from aiohttp import web
 
 from tapedeck_common.unix_socket import socket_address
-from tapedeck_deck.embedded.object_api import ApiRequest, ObjectApi
+from tapedeck_deck.embedded.api_answers import ApiRequest
+from tapedeck_deck.embedded.object_api import ObjectApi
 from tapedeck_deck.embedded.private_files import private_folder
 from tapedeck_deck.embedded.state_dir import StateDir
+from tapedeck_deck.embedded.upload_api import PREFIX, UploadApi
 
 log = structlog.get_logger()
 
@@ -24,11 +26,12 @@ _CREDENTIALS = struct.Struct("3i")  # pid, uid and gid of the peer
 
 
 class ApiSocket:
-    """Serves an ObjectApi to processes of the deck's own user."""
+    """Serves an ObjectApi and an UploadApi to processes of the deck's own user."""
 
-    def __init__(self, state_dir: StateDir, api: ObjectApi) -> None:
+    def __init__(self, state_dir: StateDir, api: ObjectApi, uploads: UploadApi) -> None:
         self._state_dir = state_dir
         self._api = api
+        self._uploads = uploads
 
     async def run(self) -> None:
         """Serve until cancelled. Raises DeckError or OSError where the socket cannot be made."""
@@ -56,7 +59,8 @@ class ApiSocket:
         if not _is_own_user(request.transport):
             return web.Response(status=403, text="peer: got another user's process, expected one of the deck's owner")
         asked = ApiRequest(request.method, request.path, request.query, request.content_type, await request.read())
-        answer = await asyncio.to_thread(self._api.answer, asked)
+        api = self._uploads if request.path.startswith(f"{PREFIX}/") else self._api
+        answer = await asyncio.to_thread(api.answer, asked)
         if isinstance(answer.body, str):
             return web.Response(status=answer.status, text=answer.body)
         return web.json_response(answer.body, status=answer.status)

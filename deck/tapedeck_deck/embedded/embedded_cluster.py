@@ -37,6 +37,8 @@ from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_deck.embedded.store_api import StoreApi, routed_to
 from tapedeck_deck.embedded.store_watch import StoreWatch
 from tapedeck_deck.embedded.supervisor import Supervisor
+from tapedeck_deck.embedded.upload_api import UploadApi
+from tapedeck_deck.embedded.uploads import Uploads
 from tapedeck_operator.plan import Settings
 from tapedeck_operator.reconcile.controller import Controller
 from tapedeck_operator.reconcile.status_throttle import StatusThrottle
@@ -48,6 +50,7 @@ POLL_SECONDS = 0.15
 STATUS_SECONDS = 0.1  # a file can be written far more often than an API server
 STATUSES_PER_SECOND = 100.0
 SUPERVISE_SECONDS = 0.1
+SWEEP_SECONDS = 60.0  # between two looks for uploads that nobody needs
 REQUEUE_SECONDS = 300.0  # reconcile unfinished resources though nothing changed, as a resync does on a cluster
 
 
@@ -75,7 +78,8 @@ class EmbeddedCluster:
         self._supervisor = Supervisor(self._broker, self._postgres, self._problems)
         self._kubelet = Kubelet(state_dir, self._objects, self._problems)
         self._pod_controllers = PodControllers(self._objects, self._problems)
-        self._api_socket = ApiSocket(state_dir, ObjectApi(self._objects))
+        self._uploads = UploadApi(self._objects, Uploads(state_dir.uploads))
+        self._api_socket = ApiSocket(state_dir, ObjectApi(self._objects), self._uploads)
         self._metrics_server = MetricsServer(self._objects, ports.free_port()) if metrics else None
         self._prometheus: Prometheus | None = None
         if self._metrics_server is not None:
@@ -135,6 +139,7 @@ class EmbeddedCluster:
             "Jobs and Deployments": self._pod_controllers.run,
             "pods": self._kubelet.run,
             "resources of the gateway": self._api_socket.run,
+            "removal of old uploads": self._sweep_uploads,
             "supervision of broker and database": self._supervise,
             "regular reconciliation": self._requeue,
             **self._monitoring(),
@@ -222,6 +227,11 @@ class EmbeddedCluster:
             self._supervisor.check()
             self._problems.store_events()
             await asyncio.sleep(SUPERVISE_SECONDS)
+
+    async def _sweep_uploads(self) -> None:
+        while True:
+            await asyncio.to_thread(self._uploads.sweep)
+            await asyncio.sleep(SWEEP_SECONDS)
 
     def _check_disk(self) -> None:
         if (full := full_disk(self._state_dir.root)) is not None:

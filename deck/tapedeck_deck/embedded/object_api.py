@@ -6,7 +6,6 @@ object, the pods of a resource, and the end of a pod's log.
 
 from __future__ import annotations
 
-import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as InvalidBase64
@@ -14,13 +13,21 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from tapedeck_crds.errors import InvalidInput, TapedeckError
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION, KINDS
-from tapedeck_crds.parse import InvalidResource, parse_resource
+from tapedeck_crds.parse import parse_resource
 from tapedeck_deck.embedded.admission import merge_patch
+from tapedeck_deck.embedded.api_answers import (
+    ApiAnswer,
+    ApiRequest,
+    NoSuchMethod,
+    NoSuchPath,
+    failure,
+    json_body,
+    require_method,
+)
 from tapedeck_deck.embedded.event_log import MAX_EVENTS
 from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.pods import kubernetes_pod
@@ -37,36 +44,10 @@ _OBJECT_UID = re.compile(r"regarding\.uid=(?P<uid>[A-Za-z0-9-]{1,64})")
 MERGE_PATCH = "application/merge-patch+json"
 TAIL_MAX = 10_000  # lines of a log
 LOG_BYTES = 1_048_576  # of its end, in which the lines are searched
-_REASONS = {400: "BadRequest", 404: "NotFound", 405: "MethodNotAllowed", 409: "Conflict", 422: "Invalid"}
-
-
-class ApiRequest(NamedTuple):
-    """A request of the gateway. ``body`` is JSON."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    content_type: str = ""
-    body: bytes = b""
-
-
-class ApiAnswer(NamedTuple):
-    """A status and a JSON object, or the text of a log."""
-
-    status: int
-    body: Json | str
 
 
 class _DryRun(TapedeckError):
     """Ends the transaction of a dry run, which undoes its change."""
-
-
-class _NoSuchPath(TapedeckError):
-    http_status = 404
-
-
-class _NoSuchMethod(TapedeckError):
-    http_status = 405
 
 
 class ObjectApi:
@@ -80,13 +61,13 @@ class ObjectApi:
         try:
             return self._routed(request)
         except TapedeckError as error:
-            return _failure(error)
+            return failure(error)
 
     def _routed(self, request: ApiRequest) -> ApiAnswer:
         if (match := _RESOURCES.fullmatch(request.path)) and match["plural"] in _KINDS:
             return self._object(request, _KINDS[match["plural"]], match["namespace"], match["name"])
         if match := _EVENTS.fullmatch(request.path):
-            _require(request, "GET")
+            require_method(request, "GET")
             return ApiAnswer(200, self._events(match["namespace"], request.query))
         if (
             (match := _CORE.fullmatch(request.path))
@@ -95,18 +76,18 @@ class ObjectApi:
         ):
             if match["plural"] == "configmaps":
                 return self._object(request, CONFIG_MAP, match["namespace"], match["name"])
-            _require(request, "GET")
+            require_method(request, "GET")
             if match["log"] and match["name"]:
                 return ApiAnswer(200, self._log(match["namespace"], match["name"], request.query))
             if match["name"] is None:
                 return ApiAnswer(200, self._pods(match["namespace"], request.query))
-        raise _NoSuchPath(f"path: got {request.path[:200]!r}, expected one of those that a deck serves")
+        raise NoSuchPath(f"path: got {request.path[:200]!r}, expected one of those that a deck serves")
 
     def _object(self, request: ApiRequest, kind: str, namespace: str | None, name: str | None) -> ApiAnswer:
         if name is None and request.method == "GET" and kind in KINDS:
             return ApiAnswer(200, self._list(kind, namespace, request.query))
         if namespace is None or (name is None) != (request.method == "POST"):
-            raise _NoSuchMethod(f"method: got {request.method}, expected another one at {request.path[:200]}")
+            raise NoSuchMethod(f"method: got {request.method}, expected another one at {request.path[:200]}")
         if name is None:
             with self._change(request) as made:
                 made.append(self._objects.create(_manifest(request, kind, namespace)))
@@ -117,7 +98,7 @@ class ObjectApi:
             with self._change(request) as made:
                 made.append(self._patched(request, kind, namespace, name))
             return ApiAnswer(200, made[0])
-        _require(request, "DELETE")
+        require_method(request, "DELETE")
         with self._change(request):
             if not self._objects.delete(kind, namespace, name):
                 raise ObjectNotFound(f"{kind} {namespace}/{name} not found")
@@ -138,7 +119,7 @@ class ObjectApi:
     def _patched(self, request: ApiRequest, kind: str, namespace: str, name: str) -> Json:
         if request.content_type != MERGE_PATCH:
             raise InvalidInput(f"content-type: got {request.content_type[:80]!r}, expected {MERGE_PATCH}")
-        patch = _json(request.body)
+        patch = json_body(request.body)
         if kind in KINDS:
             return self._objects.patch_spec(kind, namespace, name, patch)
         foreign = {*patch.keys() - {"data", "metadata"}, *patch.get("metadata", {}).keys() - {"resourceVersion"}}
@@ -202,24 +183,9 @@ def last_lines(path: Path, lines: int, size: int) -> str:
     return "\n".join(deque(text.decode("utf-8", "replace").splitlines(), maxlen=lines))
 
 
-def _require(request: ApiRequest, method: str) -> None:
-    if request.method != method:
-        raise _NoSuchMethod(f"method: got {request.method}, expected {method} at {request.path[:200]}")
-
-
-def _json(body: bytes) -> Json:
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        raise InvalidInput("body: expected JSON") from None
-    if not isinstance(value, dict):
-        raise InvalidInput("body: expected a JSON object")
-    return value
-
-
 def _manifest(request: ApiRequest, kind: str, namespace: str) -> Json:
     """The body as a manifest of this kind and namespace. Raises InvalidInput."""
-    manifest = _json(request.body)
+    manifest = json_body(request.body)
     metadata = manifest.get("metadata")
     if manifest.get("kind") != kind or not isinstance(metadata, dict):
         raise InvalidInput(f"body: got kind {str(manifest.get('kind'))[:80]!r}, expected a {kind} with metadata")
@@ -271,20 +237,3 @@ def _event(event: Json) -> Json:
         "regarding": regarding | {"apiVersion": API_VERSION},
         **repeats,
     }
-
-
-def _failure(error: TapedeckError) -> ApiAnswer:
-    status = 422 if isinstance(error, InvalidResource) else error.http_status
-    body: dict[str, Any] = {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Failure",
-        "reason": _REASONS.get(status, "InternalError"),
-        "code": status,
-        "message": str(error),
-    }
-    if isinstance(error, InvalidResource):
-        causes = [problem.partition(": ") for problem in error.problems]
-        body["details"] = {"causes": [{"field": field, "message": said} for field, _, said in causes]}
-    return ApiAnswer(status, body)

@@ -83,6 +83,11 @@ class StateDir:
         return self.root / "sinks"
 
     @property
+    def uploads(self) -> Path:
+        """Files that came by the gateway, until no Feed names them: a folder for each upload, by namespace."""
+        return self.root / "uploads"
+
+    @property
     def gateway(self) -> Path:
         """The gateway's folder: the socket of resources, and the token for changing them."""
         return self.root / "gateway"

@@ -11,6 +11,8 @@ import pytest
 from attack.documented_api import DocumentedApi, Known
 from attack.outcome import Outcome
 from decks.process import Deck, apply, reaches
+from decks.uploads import Uploader
+from layouts.small_files import HEADER, ROWS
 from pods.expected_bars import T0
 from pods.gateway import MINUTE, insert_bars, insert_equity, insert_fills, insert_run, insert_trades, walk
 from tapedeck_crds.base import format_ms
@@ -27,6 +29,7 @@ SPECS: dict[str, Json] = {
     "Replay": {"source": STORE, "paused": True},
     "Backtest": {"strategy": {"builtin": "sma-cross"}, "data": STORE},
 }
+FILE = (HEADER + ROWS).encode()
 UNASKED = {"repeat_run"}  # a success needs a run that a Backtest has made: test_deck_resources.py
 
 
@@ -36,6 +39,7 @@ def body(kind: str) -> Json:
 
 KNOWN = Known(
     values={
+        "upload": [NAME],
         "symbol": [f"{MARKET}:{SYMBOL}", f"replay/default/{NAME}:{SYMBOL}"],
         "exchange": [MARKET],
         "interval": ["1m"],
@@ -51,12 +55,17 @@ KNOWN = Known(
         "future": [True, False],
         "dryRun": [True],
     },
-    of_operation={"transform_points": {"symbol": [f"{MARKET}:{SYMBOL}@sma"]}},
+    of_operation={
+        "transform_points": {"symbol": [f"{MARKET}:{SYMBOL}@sma"]},
+        "upload_file": {"name": [f"{NAME}.csv"], "size": [len(FILE)], "offset": [0]},
+    },
     bodies={
         **{f"create_{kind.lower()}s": body(kind) for kind in SPECS},
         **{f"patch_{kind.lower()}s": {"metadata": {"labels": {"a": "b"}}} for kind in SPECS},
         "control_replay": {"seek": format_ms(T0 + 60 * MINUTE), "speed": 60},
         "store_strategy_source": {"name": NAME, "source": "import backtrader"},
+        "upload_file": FILE,
+        "import_upload": {"exchange": MARKET, "symbol": SYMBOL},
         "sql": {"query": "SELECT symbol, close FROM bars"},
     },
 )
@@ -96,6 +105,7 @@ def api(shared_deck: Deck, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     reaches(objects, "Backtest", NAME, "Complete", "Failed")
     reaches(objects, "Feed", NAME, "Complete", "Failed")
     url, _, token = page_address(home).partition("#token=")
+    assert Uploader.of(home).send(NAME, f"{NAME}.csv", FILE).status_code == 201
     yield DocumentedApi(url, token, KNOWN)
 
 

@@ -16,7 +16,7 @@ from tapedeck_gateway.access.hosts import is_loopback
 from tapedeck_gateway.access.tokens import Tokens
 from tapedeck_gateway.app import make_app
 from tapedeck_gateway.options import GatewayOptions
-from tapedeck_gateway.resources.connection import connect_resources
+from tapedeck_gateway.resources.connection import connect_files, connect_resources
 from tapedeck_gateway.server.certificate import Certificate
 from tapedeck_gateway.server.serve import BACKLOG, serve
 
@@ -59,7 +59,8 @@ class GatewayWorkload(Workload):
         self._state = "running"
         started = _on_started(settings, listener.getsockname()[1])
         resources = connect_resources(settings.resource_api, settings.resource_api_credentials)
-        asyncio.run(serve(make_app(connections, options, tokens, started, resources), listener, options, certificate))
+        app = make_app(connections, options, tokens, started, resources, connect_files(settings.resource_api))
+        asyncio.run(serve(app, listener, options, certificate))
         self._state = "complete"
 
 

@@ -23,6 +23,7 @@ from tapedeck_gateway.partial_response import MISSING_HEADER
 from tapedeck_gateway.push.channel_opening import ChannelSources
 from tapedeck_gateway.push.channel_table import ChannelTable
 from tapedeck_gateway.push.session_table import SessionTable
+from tapedeck_gateway.resources.deck_files import DeckFiles
 from tapedeck_gateway.resources.kubernetes_api import KubernetesApi
 from tapedeck_gateway.routes import (
     catalogue,
@@ -37,7 +38,7 @@ from tapedeck_gateway.routes import (
 from tapedeck_gateway.routes.page import PageFiles, is_page_file
 from tapedeck_gateway.routes.request_metrics import RequestMetrics
 from tapedeck_gateway.routes.responses import SecurityHeaders, install_error_responses
-from tapedeck_gateway.routes.v1 import MODULES, controls, strategy_sources
+from tapedeck_gateway.routes.v1 import MODULES, controls, strategy_sources, uploads
 from tapedeck_gateway.routes.v1 import resources as resources_v1
 from tapedeck_gateway.routes.v1.documentation import is_documented
 from tapedeck_gateway.routes.v1.sql import TRUNCATED_HEADER
@@ -51,7 +52,7 @@ TOKENS_SECONDS = 5.0  # between two reads of the tokens
 THREADS = 40  # of WebSockets, beside as many of requests
 _ROUTES = (
     probes, *udf.MODULES, catalogue, runs_and_replays, seed, websocket_seed, websocket_v1, websocket_docs,
-    *MODULES, controls, strategy_sources,
+    *MODULES, controls, strategy_sources, uploads,
 )  # fmt: skip
 
 
@@ -61,8 +62,12 @@ def make_app(
     tokens: Tokens,
     on_started: Callable[[], None],
     resources: KubernetesApi | None = None,
+    files: DeckFiles | None = None,
 ) -> FastAPI:
-    """The gateway. ``on_started`` is called once it accepts requests; without ``resources`` it cannot change any."""
+    """The gateway. ``on_started`` is called once it accepts requests.
+
+    Without ``resources`` it cannot change any, without ``files`` it takes no uploads.
+    """
     rate = RateLimit(options.limits.requests_per_second, options.limits.request_burst)
     slots = RequestSlots(options.limits.requests_at_once)
 
@@ -96,6 +101,7 @@ def make_app(
             slots,
             tokens,
             resources,
+            files,
         )
         refreshing = asyncio.create_task(_keep_fresh(tokens))
         on_started()
@@ -107,8 +113,9 @@ def make_app(
         symbols.close()
         reader.stop()
         pool.close(timeout=2)
-        if resources is not None:
-            resources.close()
+        for api in (resources, files):
+            if api is not None:
+                api.close()
 
     app = FastAPI(
         title="Tapedeck gateway",

@@ -15,6 +15,7 @@ from tapedeck_gateway.access.tokens import Tokens
 from tapedeck_gateway.options import GatewayOptions
 from tapedeck_gateway.push.channel_table import ChannelTable
 from tapedeck_gateway.push.session_table import SessionTable
+from tapedeck_gateway.resources.deck_files import DeckFiles
 from tapedeck_gateway.resources.kubernetes_api import KubernetesApi
 from tapedeck_gateway.service_monitor import ServiceMonitor
 from tapedeck_gateway.store.pool import Pool
@@ -27,7 +28,8 @@ from tapedeck_gateway.topics.topic_reader import TopicReader
 class GatewayContext:
     """The parts of a running gateway. ``open_sockets`` counts WebSockets by client.
 
-    ``resources`` is the API of Feeds, Replays and Backtests, where the gateway may use it.
+    ``resources`` is the API of Feeds, Replays and Backtests, where the gateway may use it; ``files`` takes uploads,
+    on a deck.
     """
 
     options: GatewayOptions
@@ -42,6 +44,7 @@ class GatewayContext:
     slots: RequestSlots
     tokens: Tokens
     resources: KubernetesApi | None = None
+    files: DeckFiles | None = None
     open_sockets: Counter[str] = field(default_factory=Counter)
 
 

@@ -77,22 +77,21 @@ def import_files(
     """
     from rich.console import Console
 
-    from tapedeck_crds.files import AUTO, LEAN
     from tapedeck_deck.cli.imports import paths as found_paths
     from tapedeck_deck.cli.imports.download import is_url
     from tapedeck_deck.cli.imports.import_files import Import, parse_columns
     from tapedeck_deck.cli.imports.own_layout import layout_fields
+    from tapedeck_deck.inspection.options import declared, default_layout
 
-    time = {"unit": unit, "format": time_format, "zone": zone, "stamp": stamp}
-    own = layout_fields(layout or (LEAN if security_type is not None else AUTO))
     given: dict[str, Any] = {
+        "exchange": exchange, "symbol": symbol, "interval": interval,
         "kind": kind, "securityType": security_type, "fileName": file_name,
         "delimiter": {"tab": "\t", "\\t": "\t"}.get(delimiter or "", delimiter),
         "decimal": decimal, "thousands": thousands, "encoding": encoding, "scale": scale, "adjust": adjust or None,
-        "time": (own.get("time") or {}) | {name: value for name, value in time.items() if value is not None} or None,
+        "unit": unit, "timeFormat": time_format, "zone": zone, "stamp": stamp,
         "columns": parse_columns(columns, mapping or []) or None,
     }  # fmt: skip
-    fields = own | {name: value for name, value in given.items() if value is not None}
+    own = layout_fields(layout or default_layout(given))
     if write is not None and any(map(is_url, paths)):
         raise typer.BadParameter("got a URL, expected files of this machine beside --write", param_hint="PATH")
     with ExitStack() as stack:
@@ -102,10 +101,7 @@ def import_files(
         work = Import(
             home=resolve_home(home or context.obj),
             listed=found_paths.listed(names),
-            fields={name: value for name, value in fields.items() if name not in ("exchange", "interval")},
-            symbol=symbol,
-            exchange=exchange or own.get("exchange"),
-            interval=interval or own.get("interval"),
+            declared=declared(given, own),
             console=Console(stderr=True),
         )
         looked = work.look()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 from rich.console import Console
@@ -13,13 +12,14 @@ from rich.console import Console
 from tapedeck_crds.files import FileColumns
 from tapedeck_crds.json import Json
 from tapedeck_deck.cli.imports import report
-from tapedeck_deck.cli.imports.feeds import feeds
-from tapedeck_deck.cli.imports.inspect import Declared, Found, Looked, look
-from tapedeck_deck.cli.imports.paths import Listed
-from tapedeck_deck.cli.imports.run import new_name, run, wait_stored
+from tapedeck_deck.cli.imports.run import run, wait_stored
 from tapedeck_deck.cli.output import DOCUMENTS, as_text
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.state_dir import StateDir
+from tapedeck_deck.inspection.document import document
+from tapedeck_deck.inspection.feeds import feeds, new_name
+from tapedeck_deck.inspection.inspect import Declared, Found, Looked, look
+from tapedeck_deck.inspection.listed import Listed
 
 SKIP = "-"
 
@@ -30,21 +30,17 @@ class Import:
 
     home: StateDir
     listed: Listed
-    fields: Mapping[str, Any]
-    symbol: str | None
-    exchange: str | None
-    interval: str | None
+    declared: Declared
     console: Console
 
     def look(self) -> Looked:
         """Read the files. Raises DeckError."""
-        declared = Declared(self.fields, self.symbol, self.exchange, self.interval)
         with self.console.status("reading the files") as status:
-            return look(self.listed, declared, lambda path: status.update(f"reading {path}"))
+            return look(self.listed, self.declared, lambda path: status.update(f"reading {path}"))
 
     def described(self, looked: Looked, form: str) -> str:
         """What was found, as text, JSON or YAML."""
-        return as_text(report.document(looked), form) if form in DOCUMENTS else "\n".join(report.lines(looked))
+        return as_text(document(looked), form) if form in DOCUMENTS else "\n".join(report.lines(looked))
 
     def write(self, looked: Looked, target: Path) -> None:
         """Write the Feeds as YAML. Their paths are relative to the files' folder."""
@@ -60,10 +56,10 @@ class Import:
         documents = feeds(looked.found, new_name())
         statuses = run(self.home, documents, self.listed.root, self.console)
         with self.console.status("waiting for the recorder to store the last rows"):
-            for document, status in zip(documents, statuses, strict=True):
-                found = _of(document, looked.found)
+            for feed, status in zip(documents, statuses, strict=True):
+                found = _of(feed, looked.found)
                 symbols = sorted({symbol for each in found for symbol in each.symbols})
-                wait_stored(self.home, document, status, symbols, _span(found))
+                wait_stored(self.home, feed, status, symbols, _span(found))
         return report.summary(statuses, sum(each.counted.holes for each in looked.found))
 
 

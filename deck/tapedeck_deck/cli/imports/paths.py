@@ -8,22 +8,13 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.inspection.listed import Listed
 
 FILES_MAX = 10_000
 _COPY_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class Listed:
-    """Files below a folder, as paths relative to it. ``chosen`` are those that the user named one by one."""
-
-    root: Path
-    paths: tuple[str, ...]
-    chosen: frozenset[str]
 
 
 def listed(arguments: Sequence[str]) -> Listed:

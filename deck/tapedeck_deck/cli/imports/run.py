@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,11 +27,6 @@ SELECT (SELECT count(*) FROM bars WHERE exchange = %(exchange)s AND symbol = ANY
        (SELECT count(*) FROM trades WHERE exchange = %(exchange)s AND symbol = ANY(%(symbols)s)
         AND ts BETWEEN to_timestamp(%(first)s) AND to_timestamp(%(last)s))
 """
-
-
-def new_name() -> str:
-    """A name for the Feed of an import."""
-    return f"import-{uuid.uuid4().hex[:8]}"
 
 
 def run(home: StateDir, feeds: Sequence[Json], root: Path, console: Console) -> list[Json]:

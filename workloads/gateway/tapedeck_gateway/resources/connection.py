@@ -10,6 +10,7 @@ import httpx
 
 from tapedeck_common.unix_socket import socket_address
 from tapedeck_crds.errors import InvalidInput
+from tapedeck_gateway.resources.deck_files import DeckFiles
 from tapedeck_gateway.resources.kubernetes_api import KubernetesApi
 
 UNIX = "unix:"
@@ -37,10 +38,7 @@ def connect_resources(address: str, credentials: Path | None) -> KubernetesApi |
     if not address:
         return None
     if address.startswith(UNIX):
-        transport = httpx.HTTPTransport(uds=socket_address(Path(address.removeprefix(UNIX))), limits=_LIMITS)
-        return KubernetesApi(
-            httpx.Client(base_url="http://deck", transport=transport, timeout=_TIMEOUT, trust_env=False)
-        )
+        return KubernetesApi(_client_of_deck(address))
     if not address.startswith("https://") or credentials is None:
         raise InvalidInput(
             f"TAPEDECK_RESOURCE_API: got {address!r}, expected unix:/path, or an https:// URL with the folder "
@@ -60,3 +58,13 @@ def connect_resources(address: str, credentials: Path | None) -> KubernetesApi |
             trust_env=False,
         )
     )
+
+
+def connect_files(address: str) -> DeckFiles | None:
+    """The files of the deck at ``address``; None for a cluster's API server, which has none."""
+    return DeckFiles(_client_of_deck(address)) if address.startswith(UNIX) else None
+
+
+def _client_of_deck(address: str) -> httpx.Client:
+    transport = httpx.HTTPTransport(uds=socket_address(Path(address.removeprefix(UNIX))), limits=_LIMITS)
+    return httpx.Client(base_url="http://deck", transport=transport, timeout=_TIMEOUT, trust_env=False)

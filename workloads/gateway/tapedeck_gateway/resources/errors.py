@@ -30,9 +30,20 @@ class ResourceRejected(InvalidInput):
     reason = "InvalidResource"
 
 
+class NoUploads(NotFound):
+    """The gateway takes no files."""
+
+    reason = "NoUploads"
+
+
+def printed(answer: Json) -> str:
+    """The message of a Status object; empty where it has none."""
+    return printable(str(answer.get("message") or ""), keep="\n")[:MESSAGE_MAX]
+
+
 def refusal(status: int, answer: Json) -> TapedeckError:
     """The error for an answer with this HTTP status and a Status object."""
-    message = printable(str(answer.get("message") or f"status {status}"), keep="\n")[:MESSAGE_MAX]
+    message = printed(answer) or f"status {status}"
     if status == 404:
         return ResourceNotFound(message)
     if status == 409:

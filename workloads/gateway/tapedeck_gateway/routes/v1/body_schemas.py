@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tapedeck_crds.import_options import FileOptions
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION, KINDS
 from tapedeck_crds.resource import NAME_MAX, NAME_PATTERN
@@ -12,14 +13,19 @@ from tapedeck_gateway.resources.controls import ReplayControls
 from tapedeck_gateway.resources.strategy_sources import StrategySource
 
 PATCH = "ResourcePatch"
+_BODIES = (ReplayControls, StrategySource, FileOptions)
 _TEXTS: Json = {"type": "object", "additionalProperties": {"type": "string"}}
 _PATCHED_TEXTS: Json = {"type": "object", "additionalProperties": {"type": ["string", "null"]}}
+_REFERENCE = "#/components/schemas/{model}"
 _INTEGER_OR_STRING = "x-kubernetes-int-or-string"
 
 
 def body_schemas() -> Json:
-    """The schemas by name: one of each kind, PATCH, and those of the other bodies."""
-    others = {model.__name__: _plain(model.model_json_schema()) for model in (ReplayControls, StrategySource)}
+    """The schemas by name: one of each kind, PATCH, those of the other bodies, and of what is in them."""
+    others: dict[str, Any] = {}
+    for model in _BODIES:
+        schema = _plain(model.model_json_schema(ref_template=_REFERENCE))
+        others |= {**schema.pop("$defs", {}), model.__name__: schema}
     return {**{kind: _manifest(kind) for kind in KINDS}, PATCH: _patch(), **others}
 
 

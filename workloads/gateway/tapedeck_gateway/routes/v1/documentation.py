@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -15,14 +15,15 @@ from starlette.routing import BaseRoute
 from tapedeck_common.version import VERSION
 from tapedeck_crds.json import Json
 from tapedeck_gateway.access.problems import API
-from tapedeck_gateway.api_types import analytics, market, problem, resources, run_details, runs, sql
+from tapedeck_gateway.api_types import analytics, market, problem, resources, run_details, runs, sql, uploads
 from tapedeck_gateway.api_types.problem import MEDIA_TYPE
 from tapedeck_gateway.routes.v1.body_schemas import body_schemas
 from tapedeck_gateway.routes.v1.table_formats import MEDIA_TYPES
 
-TYPE_MODULES: tuple[ModuleType, ...] = (market, runs, run_details, analytics, sql, problem, resources)
+TYPE_MODULES: tuple[ModuleType, ...] = (market, runs, run_details, analytics, sql, problem, resources, uploads)
 """The modules whose types become components of the document."""
 OPENAPI_VERSION = "3.1.0"
+BYTES = "application/octet-stream"
 _REFERENCE = "#/components/schemas/{name}"
 _PROBLEMS = {
     400: "A parameter, named in `field`, is wrong.",
@@ -57,14 +58,20 @@ def documented(answer: type[msgspec.Struct], *, tables: bool = False, status: in
     return answers | problems()
 
 
-def problems() -> Documented:
-    """The problems of every route."""
-    return {code: _problem(text) for code, text in _PROBLEMS.items()}
+def problems(others: Mapping[int, str] = MappingProxyType({})) -> Documented:
+    """The problems of every route, and ``others`` by their status."""
+    return {code: _problem(text) for code, text in (_PROBLEMS | dict(others)).items()}
 
 
 def request_body(component: str, *types: str) -> Json:
     """OpenAPI's description of a body that a route reads itself: the name of its type, and its content types."""
     content = {each: {"schema": {"$ref": _REFERENCE.format(name=component)}} for each in types}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def binary_body() -> Json:
+    """OpenAPI's description of a body of bytes."""
+    content = {BYTES: {"schema": {"type": "string", "format": "binary", "minLength": 1}}}
     return {"requestBody": {"required": True, "content": content}}
 
 

@@ -985,6 +985,94 @@ export interface components {
             name: string;
             key: string;
         };
+        /**
+         * UploadLimits
+         * @description Whether this gateway takes files, and how large ones.
+         */
+        UploadLimits: {
+            accepted: boolean;
+            /** @description Why not, and what to do; empty where they are accepted. */
+            reason: string;
+            /** @description Bytes of a file at most. */
+            fileBytes: number;
+            /** @description Bytes of a request at most. */
+            partBytes: number;
+            /** @description An upload that no Feed names is removed so long after its last change. */
+            keptSeconds: number;
+        };
+        /**
+         * UploadedFile
+         * @description A file, or its beginning, under the name that it has on the deck.
+         */
+        UploadedFile: {
+            upload: string;
+            name: string;
+            size: number;
+            /** @description Bytes that are there: the offset of the next part. */
+            received: number;
+        };
+        /**
+         * RejectedRows
+         * @description Rows that are no market data, for one reason; ``line`` is that of the first.
+         */
+        RejectedRows: {
+            reason: string;
+            line: number;
+            count: number;
+        };
+        /**
+         * InspectedFile
+         * @description How a file is read, and what it holds. ``symbol`` is null where it has several.
+         */
+        InspectedFile: {
+            path: string;
+            layout: string;
+            kind: string;
+            exchange: string;
+            symbol: string | null;
+            symbols: string[];
+            interval: string | null;
+            unit: string;
+            zone: string;
+            columns: {
+                [key: string]: string | number;
+            };
+            rows: number;
+            first: number | null;
+            last: number | null;
+            holes: number;
+            empty: number;
+            skipped: string[];
+            assumed: string[];
+            refused: components["schemas"]["RejectedRows"][];
+        };
+        /**
+         * UnreadFile
+         * @description A file that cannot be imported.
+         */
+        UnreadFile: {
+            path: string;
+            error: string;
+        };
+        /**
+         * SkippedFile
+         * @description A file that is no market data.
+         */
+        SkippedFile: {
+            path: string;
+            reason: string;
+        };
+        /**
+         * FileImport
+         * @description What the files of an upload hold, and the Feeds that import them: none in a dry run.
+         */
+        FileImport: {
+            files: components["schemas"]["InspectedFile"][];
+            warnings: string[];
+            errors: components["schemas"]["UnreadFile"][];
+            skipped: components["schemas"]["SkippedFile"][];
+            feeds: components["schemas"]["ShownResource"][];
+        };
         /** @description A Feed publishes trades, bars and tickers of an exchange to the log: live, or from files. */
         Feed: {
             /** @constant */
@@ -2420,6 +2508,203 @@ export interface components {
             source: string;
         };
         /**
+         * FileColumns
+         * @description Which column has which field: its name in the header, or its number from 1.
+         */
+        FileColumns: {
+            /**
+             * Ts
+             * @description Time of a bar or a trade; see time.columns for two columns.
+             * @default null
+             */
+            ts: (number | string) | null;
+            /**
+             * Open
+             * @description Open price of a bar.
+             * @default null
+             */
+            open: (number | string) | null;
+            /**
+             * High
+             * @description Highest price of a bar.
+             * @default null
+             */
+            high: (number | string) | null;
+            /**
+             * Low
+             * @description Lowest price of a bar.
+             * @default null
+             */
+            low: (number | string) | null;
+            /**
+             * Close
+             * @description Close price of a bar.
+             * @default null
+             */
+            close: (number | string) | null;
+            /**
+             * Volume
+             * @description Volume of a bar, in the base currency.
+             * @default null
+             */
+            volume: (number | string) | null;
+            /**
+             * Id
+             * @description Id of a trade.
+             * @default null
+             */
+            id: (number | string) | null;
+            /**
+             * Price
+             * @description Price of a trade.
+             * @default null
+             */
+            price: (number | string) | null;
+            /**
+             * Amount
+             * @description Amount of a trade, in the base currency.
+             * @default null
+             */
+            amount: (number | string) | null;
+            /**
+             * Side
+             * @description Side of a trade's taker: buy or sell, b or s, 1 or -1.
+             * @default null
+             */
+            side: (number | string) | null;
+            /**
+             * Maker
+             * @description Whether the buyer of a trade was the maker: true or false.
+             * @default null
+             */
+            maker: (number | string) | null;
+            /**
+             * Symbol
+             * @description Symbol of a row, which must be that of its files where they have one.
+             * @default null
+             */
+            symbol: (number | string) | null;
+            /**
+             * Interval
+             * @description Interval of a row, which must be that of the source.
+             * @default null
+             */
+            interval: (number | string) | null;
+        };
+        /**
+         * FileOptions
+         * @description What is said of all files of an import. What is left out is recognized.
+         */
+        FileOptions: {
+            /**
+             * Exchange
+             * @description Exchange id of the rows.
+             * @default null
+             */
+            exchange: string | null;
+            /**
+             * Symbol
+             * @description Symbol of all files, such as BTC/USD.
+             * @default null
+             */
+            symbol: string | null;
+            /**
+             * Interval
+             * @description Length of the bars, or of those made of trades.
+             * @default null
+             */
+            interval: ("1s" | "1m" | "3m" | "5m" | "15m" | "30m" | "1h" | "2h" | "4h" | "6h" | "8h" | "12h" | "1d" | "3d" | "1w" | "1M") | null;
+            /**
+             * Kind
+             * @description bars or trades.
+             * @default null
+             */
+            kind: ("bars" | "trades") | null;
+            /**
+             * Layout
+             * @description The name of a preset, such as binance-klines.
+             * @default null
+             */
+            layout: ("auto" | "lean" | "binance-messages" | "alphavantage" | "backtrader" | "binance-aggtrades" | "binance-futures-aggtrades" | "binance-futures-klines" | "binance-futures-trades" | "binance-klines" | "binance-trades" | "bitfinex-candles" | "bitfinex-trades" | "bitmex-trades" | "bitstamp-kaggle" | "bybit-spot-trades" | "bybit-trades" | "coinbase-candles" | "cryptodatadownload" | "databento-bars" | "databento-bars-pretty" | "dukascopy" | "freqtrade" | "freqtrade-table" | "histdata" | "interactive-brokers" | "kraken-ohlcvt" | "kraken-trades" | "metatrader4" | "metatrader5" | "metatrader5-days" | "ninjatrader" | "ninjatrader-ticks" | "okx-candles" | "okx-trades" | "okx-trades-old" | "polygon-aggregates" | "polygon-trades" | "stooq" | "tardis-trades" | "yahoo") | null;
+            /**
+             * Securitytype
+             * @description That of LEAN's files outside its folders.
+             * @default null
+             */
+            securityType: ("equity" | "forex" | "cfd" | "crypto" | "cryptofuture") | null;
+            /**
+             * Filename
+             * @description How files are named: {symbol}-{interval}-{date}.
+             * @default null
+             */
+            fileName: string | null;
+            /**
+             * @description The fields' columns: their names, or numbers from 1.
+             * @default null
+             */
+            columns: components["schemas"]["FileColumns"] | null;
+            /**
+             * Zone
+             * @description Zone of times without an offset, as America/New_York.
+             * @default null
+             */
+            zone: string | null;
+            /**
+             * Unit
+             * @description Unit of times that are numbers.
+             * @default null
+             */
+            unit: ("s" | "ms" | "us" | "ns") | null;
+            /**
+             * Timeformat
+             * @description Format of times, as %d/%m/%Y.
+             * @default null
+             */
+            timeFormat: string | null;
+            /**
+             * Stamp
+             * @description Which end of its bar a time is of.
+             * @default null
+             */
+            stamp: ("open" | "close") | null;
+            /**
+             * Delimiter
+             * @description Delimiter of the cells.
+             * @default null
+             */
+            delimiter: string | null;
+            /**
+             * Decimal
+             * @description Decimal sign.
+             * @default null
+             */
+            decimal: ("." | ",") | null;
+            /**
+             * Thousands
+             * @description Sign between thousands.
+             * @default null
+             */
+            thousands: ("," | "." | " " | "'" | "_") | null;
+            /**
+             * Encoding
+             * @description Encoding of text, such as latin-1.
+             * @default null
+             */
+            encoding: string | null;
+            /**
+             * Scale
+             * @description Number that prices are divided by.
+             * @default null
+             */
+            scale: number | null;
+            /**
+             * Adjust
+             * @description Adjust prices by the column Adj Close.
+             * @default false
+             */
+            adjust: boolean;
+        };
+        /**
          * SubscribeBars
          * @description Bars of a series: those of an exchange as they are built and corrected, those of a replay as it plays.
          *
@@ -3189,12 +3474,21 @@ export type EventPage = components['schemas']['EventPage'];
 export type PodLog = components['schemas']['PodLog'];
 export type ResourceLog = components['schemas']['ResourceLog'];
 export type StoredSource = components['schemas']['StoredSource'];
+export type UploadLimits = components['schemas']['UploadLimits'];
+export type UploadedFile = components['schemas']['UploadedFile'];
+export type RejectedRows = components['schemas']['RejectedRows'];
+export type InspectedFile = components['schemas']['InspectedFile'];
+export type UnreadFile = components['schemas']['UnreadFile'];
+export type SkippedFile = components['schemas']['SkippedFile'];
+export type FileImport = components['schemas']['FileImport'];
 export type Feed = components['schemas']['Feed'];
 export type Replay = components['schemas']['Replay'];
 export type Backtest = components['schemas']['Backtest'];
 export type ResourcePatch = components['schemas']['ResourcePatch'];
 export type ReplayControls = components['schemas']['ReplayControls'];
 export type StrategySource = components['schemas']['StrategySource'];
+export type FileColumns = components['schemas']['FileColumns'];
+export type FileOptions = components['schemas']['FileOptions'];
 export type SubscribeBars = components['schemas']['SubscribeBars'];
 export type SubscribeTrades = components['schemas']['SubscribeTrades'];
 export type SubscribeTickers = components['schemas']['SubscribeTickers'];

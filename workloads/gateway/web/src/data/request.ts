@@ -3,6 +3,7 @@ import { signal } from "@preact/signals";
 import { requestHeaders } from "../token";
 
 const TIMEOUT_MS = 20_000;
+const BYTES_TIMEOUT_MS = 60_000;
 
 /** What the gateway has refused without a token that it knows; null for nothing. Where it reads, nothing can be shown. */
 export const tokenRequired = signal<"reading" | "changes" | null>(null);
@@ -37,19 +38,31 @@ export function addressOf(path: string, query: Query = {}): string {
 export const get = <T>(path: string, query: Query = {}): Promise<T> => exchange<T>("GET", addressOf(path, query));
 
 /** Change something: a JSON body, or a text of another type. */
-export function send<T>(method: "POST" | "PATCH" | "DELETE", path: string, body?: unknown, type?: string): Promise<T> {
+export function send<T>(
+  method: "POST" | "PATCH" | "DELETE", path: string, body?: unknown, type?: string, timeoutMs?: number,
+): Promise<T> {
   const contentType = type ?? (method === "PATCH" ? "application/merge-patch+json" : "application/json");
   const text = typeof body === "string" ? body : JSON.stringify(body);
-  return exchange<T>(method, path, body === undefined ? {} : { body: text, type: contentType });
+  return exchange<T>(method, path, body === undefined ? {} : { body: text, type: contentType, timeoutMs });
 }
 
-async function exchange<T>(method: string, address: string, sent: { body?: string; type?: string } = {}): Promise<T> {
+/** Send bytes of a file. */
+export const sendBytes = <T>(address: string, body: Blob): Promise<T> =>
+  exchange<T>("POST", address, { body, type: "application/octet-stream", timeoutMs: BYTES_TIMEOUT_MS });
+
+interface Sent {
+  body?: string | Blob;
+  type?: string;
+  timeoutMs?: number | undefined;
+}
+
+async function exchange<T>(method: string, address: string, sent: Sent = {}): Promise<T> {
   const headers = requestHeaders();
   if (sent.type !== undefined) headers["content-type"] = sent.type;
   let response: Response;
   let text: string;
   try {
-    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const signal = AbortSignal.timeout(sent.timeoutMs ?? TIMEOUT_MS);
     response = await fetch(address, { method, headers, signal, ...(sent.body === undefined ? {} : { body: sent.body }) });
     text = await response.text();
   } catch {

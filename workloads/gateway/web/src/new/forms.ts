@@ -8,7 +8,7 @@ export const KINDS: readonly Kind[] = ["feed", "replay", "backtest"];
 export const KIND_NAMES: Record<Kind, "Feed" | "Replay" | "Backtest"> = { feed: "Feed", replay: "Replay", backtest: "Backtest" };
 export const API_VERSION = "tapedeck.dev/v1alpha1";
 
-const INTERVALS = ["1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"];
+export const INTERVALS = ["1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"];
 const when = (id: string, ...wanted: string[]) => (values: Values) => wanted.includes(values[id] ?? "");
 const named = (initial: string): Field => ({ id: "name", label: "Name", type: "text", path: "metadata.name", initial });
 

@@ -7,11 +7,13 @@ import "../run/run.css";
 import { address, Link, setQuery } from "../shell/router";
 import { useWatched } from "../shell/watched";
 import { currentToken } from "../token";
-import { apply, type Made, type Outcome, type Problem } from "./apply";
+import { apply, type Made, type Outcome } from "./apply";
 import { initialValues, type Values } from "./fields";
+import { dropOf, FileImportPanel, takeFiles } from "./file_import_panel";
 import { Fields } from "./form_fields";
 import { type BuiltinStrategy, FORMS, type Kind, KIND_NAMES, KINDS, manifestOf, withStrategies } from "./forms";
 import "./new.css";
+import { Problems } from "./problem_list";
 import type { ScenarioEntry } from "./scenario";
 import { ScenarioForm } from "./scenario_form";
 import { toYaml } from "./yaml";
@@ -29,8 +31,13 @@ const strategies = new Polled(
 export function NewView() {
   const wanted = address.value.query.get("kind");
   const kind = KINDS.find((each) => each === wanted) ?? "replay";
+  const [isOver, setOver] = useState(false);
+  const drop = dropOf(setOver, (files) => {
+    setQuery({ kind: "feed" });
+    takeFiles(files);
+  });
   return (
-    <main class="view new-view">
+    <main class={`view new-view ${isOver ? "over" : ""}`} {...drop}>
       <nav aria-label="Kind of resource" class="kinds">
         {KINDS.map((each) => (
           <button
@@ -43,6 +50,7 @@ export function NewView() {
           </button>
         ))}
       </nav>
+      {kind === "feed" && <FileImportPanel />}
       <Maker kind={kind} key={kind} />
     </main>
   );
@@ -131,18 +139,6 @@ function Result({ outcome, isAsked }: { outcome: Outcome | null; isAsked: boolea
       {!isAsked && outcome?.is === "made" && <MadeNote made={outcome.made} />}
       {!isAsked && outcome?.is === "refused" && <Problems problems={outcome.problems} />}
     </div>
-  );
-}
-
-function Problems({ problems }: { problems: readonly Problem[] }) {
-  return (
-    <ul class="wrong">
-      {problems.map(({ field, message }, i) => (
-        <li key={i}>
-          {field !== "" && <code>{field}</code>} {message}
-        </li>
-      ))}
-    </ul>
   );
 }
 

@@ -15,14 +15,22 @@ from tapedeck_common.files.recognized import Recognized
 from tapedeck_common.files.row_counts import Counted, count_rows
 from tapedeck_crds.files import AUTO, Files, formats
 from tapedeck_crds.json import Json
-from tapedeck_deck.cli.imports.paths import Listed
 from tapedeck_deck.embedded.errors import DeckError
+from tapedeck_deck.inspection.listed import Listed
 
 EXCHANGE = "files"
 """The exchange of files that say none."""
 STAND_IN = "A/B"
 """A symbol while that of a file is not known."""
 SYMBOLS_SHOWN = 100
+
+
+class OptionRefused(DeckError):
+    """What the user says in one option cannot be. ``option`` is its name in the API."""
+
+    def __init__(self, option: str, said: str) -> None:
+        super().__init__(f"--{re.sub('[A-Z]', lambda letter: f'-{letter[0].lower()}', option)}: {said}")
+        self.option, self.said = option, said
 
 
 @dataclass(frozen=True)
@@ -161,7 +169,7 @@ def _files(
     try:
         return Files.model_validate({**fields, "exchange": exchange, "interval": interval, "sets": sets})
     except ValueError as error:
-        raise DeckError(_first_problem(error)) from None
+        raise _refused_option(error) from None
 
 
 def _source(files: Files, access: FilesAccess) -> list[SourceFile]:
@@ -174,12 +182,12 @@ def _by_name(path: str) -> str:
     return "".join(each for each in stem if each.isalnum() or each in "-_").upper()[:32] or "DATA"
 
 
-def _first_problem(error: ValueError) -> str:
+def _refused_option(error: ValueError) -> DeckError:
     from pydantic import ValidationError
 
     if not isinstance(error, ValidationError):
-        return str(error)
+        return DeckError(str(error))
     first = error.errors()[0]
-    where = "-".join(map(str, first["loc"]))
-    option = re.sub("[A-Z]", lambda letter: f"-{letter[0].lower()}", where)
-    return f"--{option}: got {first['input']!r}, {first['msg'].removeprefix('Value error, ')}"
+    named = [each for each in first["loc"] if isinstance(each, str)]
+    option = "timeFormat" if named == ["time", "format"] else named[-1] if named else "layout"
+    return OptionRefused(option, f"got {first['input']!r}, {first['msg'].removeprefix('Value error, ')}")

@@ -1,16 +1,22 @@
-"""The Feeds that import files: one for files that are read alike. Pure."""
+"""The Feeds that import files: one for files that are read alike."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Sequence
 
 from tapedeck_crds.files import Files
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION
-from tapedeck_deck.cli.imports.inspect import Found
+from tapedeck_deck.inspection.inspect import Found
 
 SETS_MAX = 1_000  # of a resource
 TTL_SECONDS = 3_600
+
+
+def new_name() -> str:
+    """A name for the Feed of an import."""
+    return f"import-{uuid.uuid4().hex[:8]}"
 
 
 def feeds(found: Sequence[Found], name: str) -> list[Json]:
