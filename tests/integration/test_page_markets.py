@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 import psycopg
@@ -21,6 +21,7 @@ from tapedeck_common.market import Bar, Ticker, series_key
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import MARKET_BARS, MARKET_TICKERS
 from tapedeck_common.wire import encode, market_headers
+from waits import eventually
 
 pytestmark = BROWSER_TESTS
 DAY = 1_440 * MINUTE
@@ -98,8 +99,15 @@ def test_three_thousand_symbols_are_sorted_filtered_and_opened(
     expect(row(page, "x:TICK/USD")).to_contain_text("8.50")
     page.get_by_label("Filter symbols").fill("live")
     expect(row(page, "x:LIVE/USD")).to_contain_text(f"{live[-1].close:,.2f}")
-    send(connections, MARKET_BARS, Bar("x", "LIVE/USD", "1m", live[-1].ts + MINUTE, 9.0, 9.75, 8.5, 9.25, 3.0))
-    expect(row(page, "x:LIVE/USD")).to_contain_text("9.25")
+    following = count(live[-1].ts + MINUTE, MINUTE)
+
+    def shows_a_later_bar() -> bool:
+        """One that is published before the page follows the row is with the recorder, which does not run here."""
+        send(connections, MARKET_BARS, Bar("x", "LIVE/USD", "1m", next(following), 9.0, 9.75, 8.5, 9.25, 3.0))
+        page.wait_for_timeout(1_000)
+        return "9.25" in row(page, "x:LIVE/USD").inner_text()
+
+    eventually(shows_a_later_bar)
     page.get_by_label("Filter symbols").fill("S2999")
     expect(row(page, "x:S2999/USD")).to_contain_text(f"{50 * changes['S2999/USD']:.2f}")
     save_screenshot(page, "markets-many")

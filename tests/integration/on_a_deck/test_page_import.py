@@ -73,7 +73,7 @@ def test_what_is_no_market_data_is_said(shared_deck: Deck, page: Page, tmp_path:
     expect(state(page)).to_contain_text("notes.txt")
     expect(page.get_by_role("button", name="Import", exact=True)).to_be_disabled()
     page.set_viewport_size(PHONE)
-    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    eventually(lambda: page.evaluate("document.documentElement.scrollWidth") == PHONE["width"])
     page.get_by_role("button", name="Discard").click()
     expect(state(page)).to_have_attribute("data-state", "none")
     eventually(lambda: not list(shared_deck[0].uploads.rglob("notes.txt")))
