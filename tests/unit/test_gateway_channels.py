@@ -68,6 +68,31 @@ def test_live_bars_note_what_changes_behind_the_newest_bar() -> None:
     assert live.late_after("x", "other", 1) == (1, [])
 
 
+def test_a_series_begins_with_what_was_read_and_is_not_stored_yet() -> None:
+    market = LiveMarket()
+    base, stored = BAR_LENGTHS["1m"], [Candle(n * MINUTE, 1.0, 1.0, 1.0, 1.0, 1.0) for n in range(3)]
+    market.watch(base, "x", "other", [])
+
+    def apply(n: int, close: float, *, symbol: str = "A/B", interval: str = "1m", closed: bool = True) -> None:
+        bar = Bar("x", symbol, interval, n * MINUTE, 1.0, 9.0, 1.0, close, 1.0, closed=closed)
+        market.apply(f"x:{symbol}".encode(), LIVE, encode(bar))
+
+    apply(2, 7.0)  # stored meanwhile
+    apply(3, 3.0)
+    apply(3, 3.5)  # a correction
+    apply(3, 8.0, interval="1h")
+    apply(4, 8.0, symbol="C/D")
+    apply(4, 4.0, closed=False)
+    market.apply(b"x:A/B", LIVE, b"{")
+    live = market.watch(base, "x", "A/B", stored)
+    apply(5, 5.0)
+    found = live.base_bars("x", "A/B", 0, 10 * MINUTE)
+    assert [(bar.ts // MINUTE, bar.close, bar.closed) for bar in found] == [
+        (0, 1.0, True), (1, 1.0, True), (2, 1.0, True), (3, 3.5, True), (4, 4.0, True), (5, 5.0, True),
+    ]  # fmt: skip
+    assert live.late_after("x", "A/B", 0) == (0, [])
+
+
 def test_a_ring_gives_each_record_once_and_counts_what_it_no_longer_has() -> None:
     """Beside a plain list."""
     rng = random.Random(3)

@@ -170,7 +170,6 @@ def open_market_bars(
     closed = min(int(time.time() * 1000), until - base.ms + 1)
     count = MIN_BARS + length.ms // base.ms  # the bar under way needs all that it consists of
     stored = last_bars(pool, symbol.exchange, symbol.symbol, base, base, closed, count)
-    live = reader.live.of(base)
-    live.watch(symbol.exchange, symbol.symbol, stored)
+    live = reader.live.watch(base, symbol.exchange, symbol.symbol, stored)
     reader.start()
     return MarketBars(live, symbol, length, limits, until)

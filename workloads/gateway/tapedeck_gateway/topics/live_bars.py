@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+
+import msgspec
 
 from tapedeck_common.market import Bar, bar_problem, series_key
 from tapedeck_common.wire import MessageHeaders, decode_bar, origin_of
@@ -15,6 +20,7 @@ from tapedeck_gateway.charts.late_bars import LateBars
 
 TS_MAX = 253_402_300_799_999  # the end of the year 9999
 KEPT_BARS = 100_000  # two months of minutes: a bar of one month and its predecessor
+RECENT_RECORDS = 10_000  # of all series: what the recorder may not have stored yet when a chart opens
 
 
 @dataclass
@@ -44,12 +50,16 @@ class LiveBars:
         with self._lock:
             return sum(series.watchers for series in self._series.values())
 
-    def watch(self, exchange: str, symbol: str, stored: list[Candle]) -> None:
+    def watch(
+        self, exchange: str, symbol: str, stored: list[Candle], recent: Callable[[], Iterable[Bar]] = tuple
+    ) -> None:
         """Keep a series from now on. ``stored`` are its latest bars in the database.
 
-        They reach back further than those of an earlier chart if this one shows longer bars.
+        They reach back further than those of an earlier chart if this one shows longer bars. Of ``recent``, what was
+        read of the series before, those later than the stored ones are kept.
         """
-        with self._lock:
+        newest = stored[-1].ts if stored else -TS_MAX
+        with self._lock:  # a record that is read meanwhile is one of the recent ones, or is put afterwards
             series = self._series.setdefault(series_key(exchange, symbol).encode(), _LiveSeries())
             series.watchers += 1
             received, series.bars = series.bars, BarColumns(KEPT_BARS)  # appended in order: an insertion moves all
@@ -57,6 +67,9 @@ class LiveBars:
                 self._upsert(series, candle, closed=True)
             for candle in received.between(0, TS_MAX):
                 series.bars.upsert(candle.ts, (*candle.prices, candle.volume))
+            for bar in recent():
+                if bar.ts > newest:
+                    self._upsert(series, _candle(bar), closed=bar.closed)
 
     def watches(self, key: bytes) -> bool:
         """Whether a chart shows the series of this key."""
@@ -76,8 +89,7 @@ class LiveBars:
         """Take a bar of this length; returns whether a watched series changed."""
         with self._lock:
             series = self._series.get(key)
-            candle = Candle(bar.ts, bar.open, bar.high, bar.low, bar.close, bar.volume)
-            return series is not None and self._upsert(series, candle, closed=bar.closed)
+            return series is not None and self._upsert(series, _candle(bar), closed=bar.closed)
 
     def _upsert(self, series: _LiveSeries, candle: Candle, *, closed: bool) -> bool:
         if not closed and candle.ts < series.closed_until:
@@ -137,7 +149,21 @@ class LiveMarket:
 
     def __init__(self) -> None:
         self._lengths: dict[str, LiveBars] = {}
+        self._recent: deque[tuple[bytes, MessageHeaders, bytes]] = deque(maxlen=RECENT_RECORDS)
         self._lock = threading.Lock()
+
+    def watch(self, base: BarLength, exchange: str, symbol: str, stored: list[Candle]) -> LiveBars:
+        """Keep a series from now on, as ``LiveBars.watch``; returns the bars of its length."""
+        found = self.of(base)
+        found.watch(exchange, symbol, stored, lambda: self._recent_of(series_key(exchange, symbol).encode(), base))
+        return found
+
+    def _recent_of(self, key: bytes, base: BarLength) -> Iterator[Bar]:
+        """The bars of a series that were read last, as far as they are valid."""
+        for _, headers, value in [each for each in list(self._recent) if each[0] == key]:
+            with contextlib.suppress(InvalidInput, msgspec.DecodeError):
+                if not origin_of(headers).streamed and (bar := _checked_bar(value)).interval == base.interval:
+                    yield bar
 
     def of(self, base: BarLength) -> LiveBars:
         """The bars of a length."""
@@ -154,18 +180,29 @@ class LiveMarket:
 
         Raises InvalidInput and msgspec.DecodeError for an invalid record.
         """
-        if key is None or not any(each.watches(key) for each in self._all()) or origin_of(headers).streamed:
+        if key is None:
             return False
-        bar = decode_bar(value)
+        self._recent.append((key, headers, value))
+        if not any(each.watches(key) for each in self._all()) or origin_of(headers).streamed:
+            return False
+        bar = _checked_bar(value)
         bars = self._lengths.get(bar.interval)
-        if bars is None or not bars.watches(key):
-            return False
-        if problem := bar_problem(bar):
-            raise InvalidInput(problem)
-        if not abs(bar.ts) <= TS_MAX:
-            raise InvalidInput(f"ts: got {described_ms(bar.ts)}, expected milliseconds up to {described_ms(TS_MAX)}")
-        return bars.put(key, bar)
+        return bars is not None and bars.put(key, bar)
 
     def _all(self) -> list[LiveBars]:
         with self._lock:
             return list(self._lengths.values())
+
+
+def _checked_bar(value: bytes) -> Bar:
+    """The bar of a record. Raises InvalidInput and msgspec.DecodeError."""
+    bar = decode_bar(value)
+    if problem := bar_problem(bar):
+        raise InvalidInput(problem)
+    if not abs(bar.ts) <= TS_MAX:
+        raise InvalidInput(f"ts: got {described_ms(bar.ts)}, expected milliseconds up to {described_ms(TS_MAX)}")
+    return bar
+
+
+def _candle(bar: Bar) -> Candle:
+    return Candle(bar.ts, bar.open, bar.high, bar.low, bar.close, bar.volume)

@@ -146,7 +146,7 @@ class TopicReader:
                 if len(self._followed) >= FOLLOWED_MAX:
                     self._unfollow(min(self._followed, key=self._followed.__getitem__))
                 exchange, symbol, base = key
-                self.live.of(base).watch(exchange, symbol, [])
+                self.live.watch(base, exchange, symbol, [])
             self._followed[key] = time.monotonic()
             return is_new
 
