@@ -54,6 +54,7 @@ BENCHES = {
     "gateway-search-p99": "gateway_history",
     "gateway-fanout-p99": "gateway_sockets",
     "gateway-client-memory": "gateway_sockets",
+    "gateway-bar-to-page": "gateway_page",
     "page-first-paint": "page",
     "page-first-paint-empty": "page",
     "page-first-bars": "page",
