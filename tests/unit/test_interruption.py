@@ -80,6 +80,7 @@ main()
 
 INTERRUPTED_IN_TEXT = """
 import signal
+import subprocess
 from tapedeck_deck.interruption import interruptible
 try:
     with interruptible(signal.SIGINT):
@@ -98,3 +99,14 @@ def test_a_program_that_is_interrupted_in_code_from_text_has_its_own_exit_code()
 def test_the_command_line_exits_with_130() -> None:
     ended = subprocess.run([sys.executable, "-c", LOSES_IT], capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stderr) == (130, "")
+
+
+def test_one_more_while_python_ends_is_no_traceback() -> None:
+    """As `timeout` sends it, and as a hasty person does."""
+    program = (
+        "import atexit, os, signal, sys; from tapedeck_deck.cli import main; sys.argv = ['tapedeck', '--version'];"
+        "atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT)); main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+    assert done.stdout.startswith("tapedeck ")

@@ -21,6 +21,8 @@ def main() -> None:
             app(prog_name="tapedeck")
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # one more, while Python ends, is no traceback
 
 
 def _loaded_app() -> Callable[..., None]:
