@@ -49,6 +49,7 @@ BENCHES = {
     "backtest-sweep": "backtest_sweep",
     "backtest-sweep-memory": "backtest_sweep",
     "gateway-history-p99": "gateway_history",
+    "gateway-history-p99-bare": "gateway_history",
     "gateway-history-ratio": "gateway_history",
     "gateway-arrow": "gateway_history",
     "gateway-search-p99": "gateway_history",
