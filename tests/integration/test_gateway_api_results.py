@@ -286,8 +286,9 @@ TYPES = """
 SELECT timestamptz '2018-04-04 12:00:00.123456+02' AS moment, timestamp '2018-04-04 12:00' AS local, date '2018-04-04',
        1234567890123456789.0123456789::numeric AS exact, 'NaN'::float8 AS nan, true AS flag, 7::int2 AS small,
        '[1, {"a": null}]'::jsonb AS document, ARRAY[1.5::numeric, NULL] AS several, interval '1 day' AS span,
-       '\\x00ff'::bytea AS bytes, time '09:30' AS clock, 'a'::text AS word
-UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+       '\\x00ff'::bytea AS bytes, time '09:30' AS clock, 'a'::text AS word,
+       ARRAY[1, NULL] AS numbers, ARRAY[true] AS flags, ARRAY[timestamptz '2018-04-04'] AS moments
+UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 """
 
 
@@ -298,7 +299,8 @@ def test_a_table_of_a_statement_has_real_types(owner: ApiClient, format_: str) -
     assert {field.name: str(field.type) for field in table.schema} == {
         "moment": "timestamp[us, tz=UTC]", "local": "timestamp[us]", "date": "date32[day]", "exact": "string",
         "nan": "double", "flag": "bool", "small": "int64", "document": "string", "several": "string", "span": "string",
-        "bytes": "string", "clock": "string", "word": "string",
+        "bytes": "string", "clock": "string", "word": "string", "numbers": "string", "flags": "string",
+        "moments": "string",
     }  # fmt: skip
     first, second = table.to_pylist()
     assert math.isnan(first.pop("nan"))
@@ -306,7 +308,8 @@ def test_a_table_of_a_statement_has_real_types(owner: ApiClient, format_: str) -
         "moment": datetime(2018, 4, 4, 10, 0, 0, 123456, tzinfo=UTC), "local": datetime(2018, 4, 4, 12),
         "date": date(2018, 4, 4), "exact": "1234567890123456789.0123456789", "flag": True, "small": 7,
         "document": '[1,{"a":null}]', "several": '["1.5",null]', "span": "1 day", "bytes": "\\x00ff",
-        "clock": "09:30:00", "word": "a",
+        "clock": "09:30:00", "word": "a", "numbers": "[1,null]", "flags": "[true]",
+        "moments": '["2018-04-04T00:00:00Z"]',
     }  # fmt: skip
     assert set(second.values()) == {None}
 
@@ -318,14 +321,18 @@ def test_json_and_csv_of_a_statement_have_the_documented_values(owner: ApiClient
     assert row == [
         "2018-04-04T10:00:00.123456Z", "2018-04-04 12:00:00", "2018-04-04", "1234567890123456789.0123456789", None,
         True, 7, [1, {"a": None}], ["1.5", None], "1 day", "\\x00ff", "09:30:00", "a",
+        [1, None], [True], ["2018-04-04T00:00:00Z"],
     ]  # fmt: skip
     body = owner.send("POST", "/sql", {"future": 1}, body={"query": TYPES, "format": "csv"}).body.decode()
     _, values, nothing = csv.reader(io.StringIO(body))
     assert values == [
         "2018-04-04T10:00:00.123456Z", "2018-04-04 12:00:00", "2018-04-04", "1234567890123456789.0123456789", "nan",
         "true", "7", '[1,{"a":null}]', '["1.5",null]', "1 day", "\\x00ff", "09:30:00", "a",
+        "[1,null]", "[true]", '["2018-04-04T00:00:00Z"]',
     ]  # fmt: skip
-    assert nothing == [""] * 13
+    types = [column["type"] for column in answer.json["columns"]]
+    assert types[8:9] + types[13:] == ["numeric[]", "int4[]", "bool[]", "timestamptz[]"]
+    assert nothing == [""] * 16
 
 
 @pytest.mark.parametrize(

@@ -209,4 +209,6 @@ def plain_value(value: Any) -> Any:
 
 def _type_name(cursor: psycopg.Cursor[Any], oid: int) -> str:
     found = cursor.adapters.types.get(oid)
-    return "text" if found is None else str(found.name)
+    if found is None:
+        return "text"
+    return f"{found.name}[]" if oid == found.array_oid else str(found.name)
