@@ -77,9 +77,18 @@ class Monitored:
         return rows
 
     def get(self, what: str, **parameters: str) -> Json:
-        url = f"http://127.0.0.1:{self.port}/api/v1/{what}"
-        answer: Json = httpx.get(url, params=parameters, timeout=30, trust_env=False).json()
+        answer: Json = self._answer(f"api/v1/{what}", parameters).json()
         return answer
+
+    def ready(self) -> bool:
+        """Whether it has read its rules and answers queries: until then it refuses connections, or answers 503."""
+        try:
+            return self._answer("-/ready", {}).is_success
+        except httpx.TransportError:
+            return False
+
+    def _answer(self, path: str, parameters: dict[str, str]) -> httpx.Response:
+        return httpx.get(f"http://127.0.0.1:{self.port}/{path}", params=parameters, timeout=30, trust_env=False)
 
     def _made(self, kind: str) -> list[Json]:
         found: list[Json] = json.loads(kubectl("-n", self.deck.namespace, "get", KINDS[kind], "-o", "json"))["items"]
@@ -120,6 +129,7 @@ def monitored(deck: Deck, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         log=monitored.folder / "log",
     )  # fmt: skip
     try:
+        eventually(monitored.ready, 120, what="Prometheus to be ready")
         eventually(lambda: _up(monitored) >= JOBS, 120)
         yield monitored
     finally:
@@ -140,10 +150,7 @@ def _trader(things: Things) -> Json:
 def _up(monitored: Monitored) -> set[str]:
     """The jobs of which every target answers."""
     monitored.discover()
-    try:
-        rows = monitored.query("min by (job) (up)")
-    except httpx.TransportError:  # it starts
-        return set()
+    rows = monitored.query("min by (job) (up)")
     return {row["metric"]["job"] for row in rows if row["value"][1] == "1"}
 
 
