@@ -384,6 +384,8 @@ def test_statements_read_within_their_limits(owner: ApiClient, store: str) -> No
         "SELECT 1/0", "SELECT array_fill(1, ARRAY[600000])", "SELECT to_jsonb(array_fill(true, ARRAY[600000]))",
     ):  # fmt: skip
         assert asked(statement, status=400).json["detail"].startswith(("query: ", "body: "))
+    wrong = asked("SELECT close,\n  nothing FROM bars", status=400)
+    assert wrong.json["detail"] == 'query: column "nothing" does not exist, at line 2, column 3'
     assert asked("SELECT pg_sleep(5)", status=504).json["reason"] == "QueryTooSlow"
     assert asked("SELECT set_config('statement_timeout', '0', false), pg_advisory_lock(7)").json["rows"] == [["0", ""]]
     unlimited = "SELECT set_config('statement_timeout', '0', false), CASE WHEN n > 150 THEN pg_sleep(9)::text END"

@@ -13,9 +13,10 @@ import pytest
 import yaml
 
 from decks.command import NOT_RUNNING, Run
+from tapedeck_common.store.user_statement import first_word
 from tapedeck_deck.cli.psql import find_psql, shell_environment
 from tapedeck_deck.cli.sql import print_csv, print_json, print_table, print_yaml
-from tapedeck_deck.cli.statement import StatementResult, first_word, running
+from tapedeck_deck.cli.statement import StatementResult, running
 from tapedeck_deck.embedded.errors import DeckError
 
 BIG, EXACT = Decimal("123456789012345678901234567890"), Decimal("0.1234567890123456789")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +10,9 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import psycopg
 from psycopg import sql
-from psycopg.adapt import Loader
-from psycopg.types.string import TextLoader
 
 from tapedeck_common.store.database import connect
+from tapedeck_common.store.user_statement import READING, error_place, first_word, statement_cursor
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_gateway.store.errors import DATABASE_ERRORS, unavailable
 from tapedeck_gateway.store.pool import Pool
@@ -25,12 +23,9 @@ Cut: TypeAlias = Literal["", "rows", "bytes"]
 """Which limit cut rows off a result: that of its rows, or RESULT_BYTES; empty where all are there."""
 
 APPLICATION_NAME = "tapedeck-gateway-sql"
-READING = ("SELECT", "WITH", "VALUES", "TABLE")
 BATCH_ROWS = 100
 RESULT_BYTES = 16 * 1024 * 1024  # what one answer may hold in memory
-_SKIPPED = re.compile(r"(\s|\(|--[^\n]*(\n|$)|/\*.*?\*/)*", re.DOTALL)
-_WORD = re.compile(r"\w*")
-_AS_TEXT = ("date", "time", "timetz", "interval", "timestamp", "numeric", "bytea")  # may exceed Python's types
+_AS_TEXT = ("numeric", "bytea")  # their values may exceed those of JSON's and Python's types
 _KINDS: dict[str, Kind] = {
     "int2": "integer", "int4": "integer", "int8": "integer", "float4": "float", "float8": "float", "bool": "boolean",
     "timestamptz": "timestamptz", "timestamp": "timestamp", "date": "date",
@@ -61,14 +56,6 @@ class StatementRows(NamedTuple):
     cut: Cut
 
 
-class _Rfc3339(Loader):
-    """A timestamptz of a connection in UTC as RFC 3339 text; ``infinity`` and years B.C. stay PostgreSQL's own."""
-
-    def load(self, data: Any) -> str:
-        text = bytes(data).decode()
-        return text[:-3].replace(" ", "T", 1) + "Z" if text.endswith("+00") else text
-
-
 def run_statement(pool: Pool, statement: str, limit: int) -> StatementRows:
     """At most ``limit`` rows of a statement that reads, and at most RESULT_BYTES of them.
 
@@ -91,24 +78,17 @@ def run_statement(pool: Pool, statement: str, limit: int) -> StatementRows:
     except DATABASE_ERRORS as error:
         raise unavailable(error, query_seconds=pool.query_seconds, database_answers=True) from error
     except (psycopg.Error, UnicodeError) as error:
-        raise InvalidInput(error_text(error)) from None
+        raise InvalidInput(_error_text(error, statement)) from None
 
 
-def first_word(statement: str) -> str:
-    """The first word of a statement in upper case, behind blanks, comments and parentheses."""
-    skipped = _SKIPPED.match(statement)
-    found = _WORD.match(statement, skipped.end() if skipped else 0)
-    return found[0].upper() if found else ""
-
-
-def error_text(error: Exception) -> str:
+def _error_text(error: Exception, statement: str) -> str:
     """What the database says of a statement, with the place where it found the error."""
-    said = error.diag if isinstance(error, psycopg.Error) else None
-    if said is None or said.message_primary is None:
+    if not isinstance(error, psycopg.Error) or error.diag.message_primary is None:
         return f"query: {str(error)[:500]}"
-    place = f", at character {said.statement_position}" if said.statement_position else ""
-    hint = f"; {said.message_hint}" if said.message_hint else ""
-    return f"query: {said.message_primary[:500]}{place}{hint[:500]}"
+    found = error_place(error, statement, declared=True)
+    place = f", at line {found.line}, column {found.column}" if found else ""
+    hint = f"; {error.diag.message_hint}" if error.diag.message_hint else ""
+    return f"query: {error.diag.message_primary[:500]}{place}{hint[:500]}"
 
 
 @contextmanager
@@ -118,12 +98,8 @@ def _read_only(pool: Pool) -> Iterator[psycopg.Cursor[Any]]:
         connection.execute("SET timezone = 'UTC'")
         connection.autocommit = False
         connection.read_only = True
-        cursor = connection.cursor(name="statement")
-        cursor.adapters.register_loader("timestamptz", _Rfc3339)
-        for name in _AS_TEXT:
-            cursor.adapters.register_loader(name, TextLoader)
         try:
-            yield cursor
+            yield statement_cursor(connection, declared=True, as_text=_AS_TEXT)
         finally:
             connection.rollback()
 
