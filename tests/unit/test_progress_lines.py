@@ -7,7 +7,7 @@ import io
 from rich.console import Console
 
 from tapedeck_crds.json import Json
-from tapedeck_deck.demo.progress import PLAIN_SECONDS, ProgressBars
+from tapedeck_deck.progress_bars import PLAIN_SECONDS, ProgressBars
 
 
 def feed(progress: str, bars: int) -> Json:

@@ -13,12 +13,10 @@ from rich.console import Console
 from tapedeck_crds.base import format_ms, parse_time
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION
-from tapedeck_deck.cli.changes import apply
-from tapedeck_deck.cli.context import NOT_RUNNING, open_objects, print_note
-from tapedeck_deck.cli.feed_progress import NAMESPACE, final_statuses
+from tapedeck_deck.cli.context import NOT_RUNNING, print_note
+from tapedeck_deck.cli.feed_runs import run_feeds
 from tapedeck_deck.cli.moments import parse_moment, parse_span
 from tapedeck_deck.cli.offers import NoOffer, offers_of, size
-from tapedeck_deck.demo.progress import ProgressBars
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.state_dir import StateDir
@@ -110,28 +108,14 @@ def fetch(home: StateDir, specs: Sequence[Json], console: Console) -> list[Json]
     if home.running() is None:
         raise DeckError(NOT_RUNNING)
     say_sizes(home, specs)
-    names = [f"fetch-{uuid.uuid4().hex[:8]}" for _ in specs]
+    names = [f"fetch-{spec['exchange']}-{uuid.uuid4().hex[:8]}" for spec in specs]
     feeds = [
         Document(
             "fetch", Path.cwd(), {"apiVersion": API_VERSION, "kind": "Feed", "metadata": {"name": name}, "spec": spec}
         )
         for name, spec in zip(names, specs, strict=True)
     ]
-    with open_objects(home) as objects:
-        apply(objects, feeds, NAMESPACE)
-    try:
-        with ProgressBars(console) as progress:
-            statuses = final_statuses(home, names, progress)
-    except KeyboardInterrupt:
-        print_note(f"Feed {', '.join(names)} continues; `tapedeck delete feed {' '.join(names)}` stops it")
-        raise
-    failed = [
-        f"Feed {name} ({spec['exchange']}) failed: {status.get('message', 'see `tapedeck describe`')}"
-        for name, spec, status in zip(names, specs, statuses, strict=True)
-        if status["phase"] == "Failed"
-    ]
-    if failed:
-        raise DeckError("\n".join(failed))
+    statuses = run_feeds(home, feeds, console)
     return [_result(*each) for each in zip(names, specs, statuses, strict=True)]
 
 

@@ -53,7 +53,7 @@ def wait_applied(home: StateDir, objects: Objects, documents: Sequence[Json], ti
     """
     from rich.console import Console
 
-    from tapedeck_deck.demo.progress import ProgressBars
+    from tapedeck_deck.progress_bars import ProgressBars
 
     waiting = [d for d in documents if d["kind"] in KINDS]
     if home.running() is None and not home.locked():

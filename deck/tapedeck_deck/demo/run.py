@@ -10,22 +10,32 @@ from pathlib import Path
 
 import psycopg
 from rich.console import Console
+from rich.table import Table
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import AnyResource
 from tapedeck_crds.parse import parse_resource
 from tapedeck_deck.demo import audit
-from tapedeck_deck.demo.progress import ProgressBars, results_table
 from tapedeck_deck.embedded import deck, documents
 from tapedeck_deck.embedded.broker_access import read_client_properties
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.state_dir import StateDir
+from tapedeck_deck.progress_bars import ProgressBars
 from tapedeck_operator.plan.names import APPLIED_FROM
 from tapedeck_operator.reconcile.errors import ObjectNotFound
 
 STEP_TIMEOUT = 180.0
 POLL_SECONDS = 0.1
+_ROWS = (
+    ("Final value", "final_value", "{:,.2f}"),
+    ("Return", "return_percent", "{:+.2f} %"),
+    ("Max drawdown", "max_drawdown_percent", "{:.2f} %"),
+    ("Sharpe ratio", "sharpe", "{:.2f}"),
+    ("Trades", "trades", "{:.0f}"),
+    ("Win rate (closed trades)", "win_rate_percent", "{:.1f} %"),
+    ("Open positions", "open_positions", "{:.0f}"),
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,7 @@ def demo(home: StateDir, examples: Path, console: Console, *, keep: bool, port: 
             objects, [_apply(objects, replay, examples), _apply(objects, backtest, examples)], console
         )
         run = _finished_run(facts["dsn"], traded["metadata"]["uid"])
-        console.print(results_table(run))
+        console.print(_results_table(run))
         result = _check(facts, examples, fed, played, traded, run)
         if keep:
             address = f"{facts['gateway']}?replay={played['metadata']['uid']}&run={traded['metadata']['uid']}"
@@ -180,3 +190,14 @@ def _check(facts: Json, examples: Path, fed: Json, played: Json, traded: Json, r
         lost=sum(a.lost for a in audits),
         doubled=sum(a.doubled for a in audits),
     )
+
+
+def _results_table(run: Json) -> Table:
+    """The main figures of a run."""
+    table = Table(title=f"{run['strategy']} on {', '.join(run['symbols'])}", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for label, name, template in _ROWS:
+        value = run["metrics"].get(name)
+        table.add_row(label, template.format(value) if value is not None else run["undefined"][name])
+    return table

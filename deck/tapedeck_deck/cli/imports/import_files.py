@@ -11,9 +11,11 @@ from rich.console import Console
 
 from tapedeck_crds.files import FileColumns
 from tapedeck_crds.json import Json
+from tapedeck_deck.cli.feed_runs import run_feeds
 from tapedeck_deck.cli.imports import report
-from tapedeck_deck.cli.imports.run import run, wait_stored
+from tapedeck_deck.cli.imports.stored import wait_stored
 from tapedeck_deck.cli.output import DOCUMENTS, as_text
+from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_deck.inspection.document import document
@@ -54,7 +56,8 @@ class Import:
     def run(self, looked: Looked) -> str:
         """Import, and return a summary. Raises DeckError."""
         documents = feeds(looked.found, new_name())
-        statuses = run(self.home, documents, self.listed.root, self.console)
+        applied = [Document("import", self.listed.root, feed) for feed in documents]
+        statuses = run_feeds(self.home, applied, self.console)
         with self.console.status("waiting for the recorder to store the last rows"):
             for feed, status in zip(documents, statuses, strict=True):
                 found = _of(feed, looked.found)

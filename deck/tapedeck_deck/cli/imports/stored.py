@@ -1,20 +1,13 @@
-"""Runs the Feeds of an import on a deck, and waits until the recorder has stored their rows."""
+"""Waits until the recorder has stored the rows of an import."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
-
-from rich.console import Console
 
 from tapedeck_crds.json import Json
-from tapedeck_deck.cli.changes import apply
-from tapedeck_deck.cli.context import NOT_RUNNING, open_objects, print_note
-from tapedeck_deck.cli.feed_progress import NAMESPACE, final_statuses
+from tapedeck_deck.cli.context import NOT_RUNNING
 from tapedeck_deck.cli.store_query import rows_of
-from tapedeck_deck.demo.progress import ProgressBars
-from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.state_dir import StateDir
 
@@ -27,27 +20,6 @@ SELECT (SELECT count(*) FROM bars WHERE exchange = %(exchange)s AND symbol = ANY
        (SELECT count(*) FROM trades WHERE exchange = %(exchange)s AND symbol = ANY(%(symbols)s)
         AND ts BETWEEN to_timestamp(%(first)s) AND to_timestamp(%(last)s))
 """
-
-
-def run(home: StateDir, feeds: Sequence[Json], root: Path, console: Console) -> list[Json]:
-    """Apply the Feeds, show their progress, and return their final statuses. Raises DeckError where one fails."""
-    if home.running() is None:
-        raise DeckError(NOT_RUNNING)
-    names = [str(feed["metadata"]["name"]) for feed in feeds]
-    with open_objects(home) as objects:
-        apply(objects, [Document("import", root, feed) for feed in feeds], NAMESPACE)
-    try:
-        with ProgressBars(console) as progress:
-            statuses = final_statuses(home, names, progress)
-    except KeyboardInterrupt:
-        print_note(f"Feed {', '.join(names)} continues; `tapedeck delete feed {' '.join(names)}` stops it")
-        raise
-    failed = [
-        f"{name}: {s.get('message', '')}" for name, s in zip(names, statuses, strict=True) if s["phase"] == "Failed"
-    ]
-    if failed:
-        raise DeckError("\n".join(failed))
-    return statuses
 
 
 def wait_stored(home: StateDir, feed: Json, status: Json, symbols: Sequence[str], span: tuple[int, int]) -> None:

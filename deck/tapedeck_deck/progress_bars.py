@@ -1,4 +1,4 @@
-"""The output of the demo: progress bars while it runs, and a table of results."""
+"""Progress bars of resources: lines where the output is no terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from types import TracebackType
 
 from rich import progress as rich_progress
 from rich.console import Console
-from rich.table import Table
 
 from tapedeck_crds.json import Json
 
@@ -85,25 +84,3 @@ def facts(document: Json) -> str:
             value = status.get("value")
             return f"{status.get('trades', 0)} trades  equity {value:,.2f}" if value is not None else "waiting"
     return ""
-
-
-_ROWS = (
-    ("Final value", "final_value", "{:,.2f}"),
-    ("Return", "return_percent", "{:+.2f} %"),
-    ("Max drawdown", "max_drawdown_percent", "{:.2f} %"),
-    ("Sharpe ratio", "sharpe", "{:.2f}"),
-    ("Trades", "trades", "{:.0f}"),
-    ("Win rate (closed trades)", "win_rate_percent", "{:.1f} %"),
-    ("Open positions", "open_positions", "{:.0f}"),
-)
-
-
-def results_table(run: Json) -> Table:
-    """The main figures of a run."""
-    table = Table(title=f"{run['strategy']} on {', '.join(run['symbols'])}", title_justify="left", show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
-    for label, name, template in _ROWS:
-        value = run["metrics"].get(name)
-        table.add_row(label, template.format(value) if value is not None else run["undefined"][name])
-    return table
