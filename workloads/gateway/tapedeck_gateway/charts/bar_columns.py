@@ -120,3 +120,15 @@ def aggregate(candles: Iterable[Candle], length: BarLength, closed_until: int) -
     if bucket is not None:
         built.append(Candle(bucket, o, h, low, c, v, end <= closed_until))
     return built
+
+
+def filled(own: Iterable[Candle], finer: Iterable[Candle]) -> list[Candle]:
+    """Bars of one length in order: the closed ones of a series, and of what finer bars make where it has none.
+
+    The bar under way is that of the finer bars, which tell more of it.
+    """
+    bars = list(own)
+    chosen = {bar.ts: bar for bar in bars if not bar.closed}
+    chosen |= {bar.ts: bar for bar in finer}
+    chosen |= {bar.ts: bar for bar in bars if bar.closed}
+    return [chosen[opened] for opened in sorted(chosen)]
