@@ -8,7 +8,7 @@ import msgspec
 import pandas as pd
 import pytest
 
-from tapedeck_crds.intervals import BAR_LENGTHS
+from tapedeck_crds.intervals import BAR_LENGTHS, BarLength
 from tapedeck_gateway.access.hosts import Hosts, host_name, is_origin_allowed
 from tapedeck_gateway.charts.bar_columns import EVICT_BARS, BarColumns, Candle, aggregate, filled
 from tapedeck_gateway.charts.resolutions import (
@@ -70,16 +70,22 @@ def test_coarser_bars_are_made_of_the_longest_that_fit_of_a_minute_or_longer() -
 
 
 def test_a_series_is_filled_with_what_finer_bars_make_and_ends_in_their_running_one() -> None:
+    length = BarLength("10ms", 10)
+
     def bars(closes: dict[int, float], running: int = -1) -> list[Candle]:
         return [Candle(ts, 1.0, 9.0, 0.5, close, 2.0, ts != running) for ts, close in closes.items()]
 
     own, finer = bars({10: 1.0, 30: 3.0, 50: 5.0}, running=50), bars({20: 2.5, 30: 3.5, 50: 5.5}, running=50)
-    assert [(bar.ts, bar.close, bar.closed) for bar in filled(own, finer)] == [
+    assert [(bar.ts, bar.close, bar.closed) for bar in filled(own, finer, length)] == [
         (10, 1.0, True), (20, 2.5, True), (30, 3.0, True), (50, 5.5, False)
     ]  # fmt: skip
-    assert filled(own, []) == own
-    assert filled([], finer) == finer
-    assert filled(bars({50: 5.0}), bars({50: 5.5}, running=50)) == bars({50: 5.0})
+    assert filled(own, [], length) == own
+    assert filled([], finer, length) == finer
+    assert filled(bars({50: 5.0}), bars({50: 5.5}, running=50), length) == bars({50: 5.0})
+    between = bars({15: 1.0, 25: 2.0})  # from 15 to 35
+    assert filled(between, bars({0: 7.0, 10: 7.0, 20: 7.0, 30: 7.0, 40: 7.0}), length) == [
+        *bars({0: 7.0}), *between, *bars({40: 7.0})
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("minutes", [1, 5, 15, 60, 240, 1440])

@@ -85,10 +85,13 @@ class FilledBarHistory:
         for begin, stop in self._lacking(length, start, end):
             finer = rest._closed(series.base, begin, stop)
             if finer and length != series.base:
-                finer = aggregate(filled(series.closed(series.base, begin, stop), finer), length, self._now)
+                finer = aggregate(
+                    filled(series.closed(series.base, begin, stop), finer, series.base), length, self._now
+                )
             made |= {bar.ts: bar for bar in finer}
-        of_series = {bar.ts: bar for bar in found}
-        whole = made | of_series if length == series.base else of_series | made
+        if length == series.base:
+            return filled(found, made.values(), length)
+        whole = {bar.ts: bar for bar in found} | made
         return [whole[opened] for opened in sorted(whole)]
 
     def _lacking(self, length: BarLength, start: int, end: int) -> list[tuple[int, int]]:
@@ -113,7 +116,7 @@ class FilledBarHistory:
         series = self.layers[0]
         shorter = self.layers[1:] if series.base == length else self.layers
         own = series.newest(opened) if series.base == length else []
-        return filled(own, aggregate(FilledBarHistory(shorter)._known(opened), length, self._now))
+        return filled(own, aggregate(FilledBarHistory(shorter)._known(opened), length, self._now), length)
 
     def _known(self, start: int) -> list[Candle]:
         """What is known from ``start`` on as bars of the longest series' length, with the one under way."""
@@ -123,4 +126,4 @@ class FilledBarHistory:
         # The bar before the one under way may not be stored yet.
         recent = max(start, series.base.open_of(series.base.open_of(now) - 1))
         newest = aggregate(FilledBarHistory(shorter)._known(recent), series.base, now)
-        return [*self._closed(series.base, start, recent), *filled(series.newest(recent), newest)]
+        return [*self._closed(series.base, start, recent), *filled(series.newest(recent), newest, series.base)]

@@ -126,7 +126,7 @@ class MarketBars:
         layer = self.layers[number]
         if number == len(self.layers) - 1:
             return self._of(layer, length, since)
-        bars = filled(self._of(layer, layer.base, since), self._made(number + 1, layer.base, since))
+        bars = filled(self._of(layer, layer.base, since), self._made(number + 1, layer.base, since), layer.base)
         if length == layer.base:
             return bars
         closed_until = max((layer.base.close_of(bar.ts) for bar in bars if bar.closed), default=0)
