@@ -54,6 +54,14 @@ class BarLength:
         """The close of the bar that contains ``ts``: the next bar's open."""
         return self.open_of(ts) + self.ms if not self.monthly else self.opens(self.number(ts) + 1)
 
+    def open_of_event(self, ts: int) -> int:
+        """The open of the bar in which happened what is known at event time ``ts``: it ends then, or contains that.
+
+        A fill has the event time of the bar that filled it, which is that bar's close. The page has the same rule in
+        ``openOf`` of ``lengths.ts``; both are tested with one table.
+        """
+        return self.open_of(ts - 1)
+
     def first_open(self, ts: int) -> int:
         """The first open at or after ``ts``."""
         return self.close_of(ts - 1)

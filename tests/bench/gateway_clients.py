@@ -1,7 +1,9 @@
 """``python -m bench.gateway_clients PORT COUNT STALLED``: clients of /api/v1/ws in as little time as possible.
 
-Prints ``ready`` once all have subscribed. After a line on its input it prints the number and the 99th percentile of the
-times, ms, from the close of a received bar (when it was published, s) until it was received.
+Prints ``ready`` once all have their snapshot. The bar's volume is the number of its state, from 1 on. A line on its
+input has the times, s, at which these were published; then it prints how many messages the clients got, how many
+states they know of, and the 99th percentile of the times, ms, from the publication of a state until a client had it or
+a later one, which replaces it.
 """
 
 from __future__ import annotations
@@ -13,18 +15,20 @@ import resource
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 
 SUBSCRIBE = json.dumps(
     {"type": "subscribe", "id": "b", "channel": "bars", "symbol": "bench:BTC/USD", "interval": "1m", "snapshot": 1}
 ).encode()
-CLOSE, END = b'"close":', b","
+VOLUME, END = b'"volume":', b","
 
 
 class BenchClient(asyncio.Protocol):
     """One socket. Frames of a server are not masked, and these are shorter than 64 kB."""
 
-    def __init__(self, latencies: list[float], reads: bool) -> None:
-        self._latencies, self._reads = latencies, reads
+    def __init__(self, reads: bool) -> None:
+        self.received: list[tuple[int, float]] = []  # the number of a state, and when it was received
+        self._reads = reads
         self._buffer = b""
         self._upgraded = False
         self.subscribed = asyncio.get_running_loop().create_future()
@@ -53,8 +57,8 @@ class BenchClient(asyncio.Protocol):
                 self.subscribed.set_result(None)
                 if not self._reads:
                     self.transport.pause_reading()
-            elif (at := text.find(CLOSE)) >= 0:
-                self._latencies.append(now - float(text[at + len(CLOSE) : text.index(END, at)]))
+            elif (at := text.rfind(VOLUME)) >= 0:
+                self.received.append((int(float(text[at + len(VOLUME) : text.index(END, at)])), now))
 
     def _next_frame(self) -> tuple[int, bytes] | None:
         buffer = self._buffer
@@ -75,22 +79,36 @@ def _masked(text: bytes, opcode: int = 1) -> bytes:
     return bytes([0x80 | opcode]) + length + bytes(4) + text
 
 
+def delays(received: Sequence[tuple[int, float]], published: Sequence[float]) -> list[float]:
+    """The seconds from the publication of each state until a client had it or a later one, of those that it knows of.
+
+    ``received`` are the numbers of states, from 1 on, and when each was received, in that order.
+    """
+    found: list[float] = []
+    for number, at in received:
+        found += [at - begun for begun in published[len(found) : number]]
+    return found
+
+
 async def main(port: int, count: int, stalled: int) -> None:
     """Connect, wait for the line on the input, and print."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    loop, latencies = asyncio.get_running_loop(), list[float]()
+    loop, clients = asyncio.get_running_loop(), list[BenchClient]()
     for number in range(count):
 
         def make(reads: bool = number >= stalled) -> BenchClient:
-            return BenchClient(latencies, reads)
+            return BenchClient(reads)
 
         _, client = await loop.create_connection(make, "127.0.0.1", port)
         await asyncio.wait_for(client.subscribed, 30)
+        clients.append(client)
     print("ready", flush=True)
-    await asyncio.to_thread(sys.stdin.readline)
-    p99 = statistics.quantiles(latencies, n=100)[98] * 1_000 if len(latencies) > 1 else 0.0
-    print(json.dumps({"count": len(latencies), "p99": p99}), flush=True)
+    published = json.loads(await asyncio.to_thread(sys.stdin.readline))
+    waited = [delay for client in clients for delay in delays(client.received, published)]
+    p99 = statistics.quantiles(waited, n=100)[98] * 1_000 if len(waited) > 1 else 0.0
+    messages = sum(len(client.received) for client in clients)
+    print(json.dumps({"messages": messages, "known": len(waited), "p99": p99}), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 A bar of one series changes UPDATES times a second on the log; SOCKETS clients follow it, of which STALLED read nothing.
 
-``gateway-fanout-p99``: from the hand-over of a change to the broker until a client has it, ms; the reference is the
-limit of 80. ``gateway-client-memory``: what each client adds to the gateway's memory, while it is sent to, in kB (1,024
-bytes); the reference is the limit of 64.
+``gateway-fanout-p99``: from the hand-over of a change to the broker until a client has it or a later one, ms; the
+reference is the limit of 80. The gateway pushes the present state of a bar: where it is late, one message stands for
+several changes. Each of these counts from its own time on, and the last one must reach every client that reads.
+``gateway-client-memory``: what each client adds to the gateway's memory, while it is sent to, in kB (1,024 bytes); the
+reference is the limit of 64.
 """
 
 from __future__ import annotations
@@ -66,17 +68,18 @@ def run() -> Iterator[Figure]:
 def _measure(services: BenchEnvironment, gateway: Gateway, opened: int) -> Iterator[Figure]:
     process = _process_of(gateway)
     with _clients(gateway, 1) as warm:  # what the first client loads is not of each
-        _publish(services, opened, 2.0)
-        _result(warm)
+        _result(warm, _publish(services, opened, 2.0))
         before = process.memory_info().rss
     with _clients(gateway, SOCKETS) as clients:
-        _publish(services, opened, SECONDS)
+        published = _publish(services, opened, SECONDS)
         after = process.memory_info().rss
-        latencies = _result(clients)
-    expected = int(SOCKETS * (1 - STALLED)) * int(SECONDS * UPDATES)
-    if latencies["count"] < 0.99 * expected:
-        raise RuntimeError(f"the clients got {latencies['count']} updates, expected {expected}")
-    yield Figure("gateway-fanout-p99", latencies["p99"], "ms", LIMIT_MS, latencies["p99"] / LIMIT_MS)
+        result = _result(clients, published)
+    expected = (SOCKETS - int(SOCKETS * STALLED)) * len(published)
+    if result["known"] != expected:
+        raise RuntimeError(
+            f"the clients know of {result['known']} changes, by {result['messages']} messages, expected {expected}"
+        )
+    yield Figure("gateway-fanout-p99", result["p99"], "ms", LIMIT_MS, result["p99"] / LIMIT_MS)
     kilobytes = (after - before) / 1_024 / SOCKETS
     yield Figure("gateway-client-memory", kilobytes, "kB", LIMIT_KB, kilobytes / LIMIT_KB)
 
@@ -88,18 +91,19 @@ def _process_of(gateway: Gateway) -> psutil.Process:
     raise RuntimeError(f"no process listens on {gateway.port}")
 
 
-def _publish(services: BenchEnvironment, opened: int, seconds: float) -> None:
-    """Change the bar UPDATES times a second; its close is the time of the change, in seconds."""
+def _publish(services: BenchEnvironment, opened: int, seconds: float) -> list[float]:
+    """Change the bar UPDATES times a second; its volume counts the changes. Returns their times, in seconds."""
     client = producer(services.connections, "bench")
     key, headers = series_key(EXCHANGE, "BTC/USD").encode(), market_headers("live")
-    begun = time.monotonic()
+    begun, published = time.monotonic(), list[float]()
     for number in range(int(seconds * UPDATES)):
         time.sleep(max(0.0, begun + number / UPDATES - time.monotonic()))
-        now = time.time()
-        bar = Bar(EXCHANGE, "BTC/USD", "1m", opened, 1.0, 1e12, 1.0, now, number + 1.0, closed=False)
+        bar = Bar(EXCHANGE, "BTC/USD", "1m", opened, 1.0, 2.0, 1.0, 1.0, number + 1.0, closed=False)
+        published.append(time.time())
         client.produce(MARKET_BARS, encode(bar), key=key, headers=headers)
         client.flush(10)
     time.sleep(1)
+    return published
 
 
 def _clients(gateway: Gateway, count: int) -> subprocess.Popen[str]:
@@ -116,7 +120,7 @@ def _clients(gateway: Gateway, count: int) -> subprocess.Popen[str]:
     return clients
 
 
-def _result(clients: subprocess.Popen[str]) -> dict[str, float]:
-    output, _ = clients.communicate("\n", timeout=60)
+def _result(clients: subprocess.Popen[str], published: list[float]) -> dict[str, float]:
+    output, _ = clients.communicate(f"{json.dumps(published)}\n", timeout=60)
     found: dict[str, float] = json.loads(output)
     return found

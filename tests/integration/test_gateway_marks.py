@@ -1,22 +1,31 @@
-"""Marks as TradingView's charts take them: on the open of a bar of the resolution, the last bar too, ten of a bar."""
+"""Marks as TradingView's charts take them: on the bar of the resolution that was traded, the last too, ten of a bar."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, datetime
 
+import backtrader as bt
 import psycopg
 import pytest
 
+from pods.engine import run_engine
 from pods.expected_bars import T0
 from pods.gateway import MINUTE, Gateway, insert_bars, insert_fills, insert_run, insert_trades, walk
+from tapedeck_common.market import Bar
+from tapedeck_common.records import RunFill
 
 DAY = 1_440 * MINUTE
 LATER = T0 + 40 * DAY  # T0 is a Wednesday in April 2018
 
 
+def traded(ts: int, resolution: str) -> int:
+    """The open of the bar that ends at an event time or contains it, in seconds."""
+    return opened(ts - 1, resolution)
+
+
 def opened(ts: int, resolution: str) -> int:
-    """The open of a bar in seconds, by the calendar."""
+    """The open of the bar that contains a time, in seconds, by the calendar."""
     moment = datetime.fromtimestamp(ts / 1000, UTC)
     midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
     match resolution:
@@ -41,10 +50,10 @@ def fills(store: str) -> list[int]:
 
 
 @pytest.mark.parametrize("resolution", ["1", "5", "60", "240", "1D", "1W", "1M"])
-def test_a_mark_is_at_the_open_of_its_bar(gateway: Gateway, fills: list[int], resolution: str) -> None:
+def test_a_mark_is_at_the_open_of_the_bar_that_was_traded(gateway: Gateway, fills: list[int], resolution: str) -> None:
     of_bars: dict[int, list[int]] = defaultdict(list)
     for seq, ts in enumerate(fills):
-        of_bars[opened(ts, resolution)].append(seq)
+        of_bars[traded(ts, resolution)].append(seq)
     opens = sorted(of_bars)
     asked = {"symbol": "coinbase:BTC/USD", "resolution": resolution, "run": "run-marks"}
     marks = gateway.get("/marks", **asked, from_=opens[0], to=opens[-1])[1]
@@ -74,9 +83,59 @@ def test_a_mark_of_the_time_scale_is_at_the_open_of_its_bar(gateway: Gateway, st
             (gap, gap + 3 * MINUTE),
         )
     asked = {"symbol": "coinbase:BTC/USD", "resolution": resolution, "run": "run-scale"}
-    first, last = opened(T0, resolution), opened(exits[1], resolution)
+    first, last = opened(T0, resolution), traded(exits[1], resolution)
     found = gateway.get("/timescale_marks", **asked, from_=first, to=last)[1]
-    expected = [(opened(exits[0], resolution), "T"), (opened(gap, resolution), "G"), (last, "T")]
+    expected = [(traded(exits[0], resolution), "T"), (opened(gap, resolution), "G"), (last, "T")]
     assert [(each["time"], each["label"]) for each in found] == expected
     limits = {"from_": 0, "to": last - 1}  # the bar before: it does not have the last exit
     assert [each["label"] for each in gateway.get("/timescale_marks", **asked, **limits)[1]] == ["T", "G"]
+
+
+class AllKinds(bt.Strategy):  # type: ignore[misc]
+    """Buys at the market on the bar MARKET, and by a limit below the market on the bar LIMIT."""
+
+    def next(self) -> None:
+        if len(self) == MARKET:
+            self.buy(size=1)
+        if len(self) == LIMIT:
+            self.buy(size=1, exectype=bt.Order.Limit, price=self.data.close[0] - 5)
+
+
+MARKET, LIMIT = 3, 7  # the number of the bar on which the order is made, from 1
+PRICES = [
+    (100.0, 103.0, 99.0, 102.0), (110.0, 113.0, 109.0, 112.0), (120.0, 123.0, 119.0, 122.0),
+    (130.0, 133.0, 129.0, 132.0), (140.0, 143.0, 139.0, 142.0), (150.0, 153.0, 149.0, 152.0),
+    (160.0, 163.0, 159.0, 162.0), (170.0, 173.0, 169.0, 172.0), (180.0, 183.0, 150.0, 182.0),
+    (190.0, 193.0, 189.0, 192.0), (200.0, 203.0, 199.0, 202.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("broker", "of_market"),
+    [({}, (4, 130.0)), ({"fill": "close"}, (3, 122.0))],
+    ids=["a market order at the next open", "a market order at the close"],
+)
+@pytest.mark.parametrize("mode", ["batch", "stream"])
+def test_a_mark_is_on_the_bar_in_which_its_price_was_traded(
+    gateway: Gateway, store: str, broker: dict[str, str], of_market: tuple[int, float], mode: str
+) -> None:
+    bars = [Bar("coinbase", "BTC/USD", "1m", T0 + n * MINUTE, *each, 5.0) for n, each in enumerate(PRICES)]
+    insert_bars(store, bars)
+    _, records = run_engine(mode, AllKinds, {"BTC/USD": bars}, broker)
+    fills = [each for each in records if isinstance(each, RunFill)]
+    insert_run(store, "run-kinds")
+    insert_fills(store, "run-kinds", [(each.seq, each.ts, each.side, each.size, each.price) for each in fills])
+    marks = gateway.get(
+        "/marks",
+        symbol="coinbase:BTC/USD",
+        resolution="1",
+        run="run-kinds",
+        from_=T0 // 1000,
+        to=bars[-1].ts // 1000,
+    )[1]
+    expected = [of_market, (9, 157.0)]  # the number of the bar, and the price: the ninth bar reaches the limit
+    assert [(bars[number - 1].ts // 1000, price) for number, price in expected] == list(
+        zip(marks["time"], [each.price for each in fills], strict=True)
+    )
+    shown = {bar.ts // 1000: bar for bar in bars}
+    assert all(shown[at].low <= fill.price <= shown[at].high for at, fill in zip(marks["time"], fills, strict=True))

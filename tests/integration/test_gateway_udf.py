@@ -166,7 +166,7 @@ def test_marks_of_a_run_of_gaps_and_of_a_replay(gateway: Gateway, store: str, co
     replay.play(walk(44, 50, T0 + 10 * MINUTE))
     insert_run(store, "older", replay_uid=replay.uid, started=int(time.time()) - 100)
     insert_run(store, "run-1", replay_uid=replay.uid)
-    insert_fills(store, "older", [(0, T0, "buy", 9.0, 9.0)])
+    insert_fills(store, "older", [(0, T0 + MINUTE, "buy", 9.0, 9.0)])
     insert_fills(
         store, "run-1", [(0, T0 + 5 * MINUTE, "buy", 0.5, 7_000.25), (1, T0 + 30 * MINUTE, "sell", 0.5, 7_100.0)]
     )
@@ -184,8 +184,8 @@ def test_marks_of_a_run_of_gaps_and_of_a_replay(gateway: Gateway, store: str, co
     assert "errmsg" not in marks, marks
     columns: list[tuple[Any, ...]] = list(zip(*(marks[name] for name in ("id", "time", "color", "label")), strict=True))
     assert columns == [
-        ("run-1:0", (T0 + 5 * MINUTE) // 1000, "green", "B"),
-        ("run-1:1", (T0 + 30 * MINUTE) // 1000, "red", "S"),
+        ("run-1:0", (T0 + 4 * MINUTE) // 1000, "green", "B"),  # on the bars that end at the fills' event times
+        ("run-1:1", (T0 + 29 * MINUTE) // 1000, "red", "S"),
     ]
     assert marks["text"][0] == "bt-run-1: buy 0.5 at 7000.25"
     assert {len(column) for column in marks.values()} == {2}
@@ -196,7 +196,7 @@ def test_marks_of_a_run_of_gaps_and_of_a_replay(gateway: Gateway, store: str, co
     assert [(each["time"] - T0 // 1000, each["label"], each["tooltip"][0]) for each in found] == [
         (600, "S", "seek, epoch 1.0"),
         (1_200, "C", "scenario: shock"),
-        (1_800, "T", "bt-run-1: long 0.5"),
+        (1_740, "T", "bt-run-1: long 0.5"),
         (2_400, "G", "missing bars of 1m"),
     ]
     assert [len(gateway.get(path, **asked, future=1)[1]) for path in ("/timescale_marks",)] == [7]

@@ -48,7 +48,9 @@ def test_a_client_of_udf_reads_all_and_follows_a_replay(
         assert ready["found"]
         poll = eventually(lambda: events("poll"))[-1]
         assert [row[0] for row in poll["bars"]] == [bar.ts // 1_000 for bar in bars[297:300]]
-        assert poll["marks"]["time"] == [(T0 + 10 * MINUTE) // 1_000]  # the other fill is in the future
+        assert poll["marks"]["time"] == [
+            (T0 + 9 * MINUTE) // 1_000
+        ]  # the bar that ends then; the other fill is in the future
         (quote,) = poll["quotes"]["d"]
         assert quote["v"]["lp"] == bars[299].close
         replay.seek(T0 + 100 * MINUTE)

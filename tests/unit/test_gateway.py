@@ -8,10 +8,16 @@ import msgspec
 import pandas as pd
 import pytest
 
-from tapedeck_crds.intervals import BAR_LENGTHS
+from tapedeck_crds.intervals import BAR_LENGTHS, BarLength
 from tapedeck_gateway.access.hosts import Hosts, host_name, is_origin_allowed
-from tapedeck_gateway.charts.bar_columns import EVICT_BARS, BarColumns, Candle, aggregate
-from tapedeck_gateway.charts.resolutions import CHART_RESOLUTIONS, base_for, resolution_length, resolutions_of
+from tapedeck_gateway.charts.bar_columns import EVICT_BARS, BarColumns, Candle, aggregate, filled
+from tapedeck_gateway.charts.resolutions import (
+    CHART_RESOLUTIONS,
+    base_for,
+    bases_for,
+    resolution_length,
+    resolutions_of,
+)
 
 MINUTE = 60_000
 T0 = 1_522_800_000_000
@@ -47,16 +53,39 @@ def test_resolutions() -> None:
             resolution_length(invalid)
 
 
-def test_coarser_bars_are_made_of_the_finest_of_a_minute_or_longer() -> None:
-    def base(stored: list[str], resolution: str) -> str | None:
-        found = base_for(stored, resolution_length(resolution))
-        return None if found is None else found.interval
+def test_coarser_bars_are_made_of_the_longest_that_fit_of_a_minute_or_longer() -> None:
+    def bases(stored: list[str], resolution: str) -> list[str]:
+        return [base.interval for base in bases_for(stored, resolution_length(resolution))]
 
-    assert [base(["1s", "5m", "1m"], each) for each in ("1S", "30S", "1", "45", "1M")] == ["1s", "1s", "1m", "1m", "1m"]
-    assert [base(["1d"], each) for each in ("1S", "60", "1D", "1W")] == [None, None, "1d", "1d"]
-    assert [base(["1s"], each) for each in ("5", "1D")] == ["1s", "1s"]
-    assert base(["15m", "1h"], "45") == "15m"
-    assert base([], "1") is None
+    stored = ["1s", "5m", "1m", "1h"]
+    assert [bases(stored, each) for each in ("1S", "30S", "1", "45", "60", "1M")] == [
+        ["1s"], ["1s"], ["1m"], ["5m", "1m"], ["1h", "5m", "1m"], ["1h", "5m", "1m"]
+    ]  # fmt: skip
+    assert [bases(["1d"], each) for each in ("1S", "60", "1D", "1W")] == [[], [], ["1d"], ["1d"]]
+    assert [bases(["1s"], each) for each in ("5", "1D")] == [["1s"], ["1s"]]
+    assert bases(["15m", "1h"], "45") == ["15m"]
+    assert bases([], "1") == []
+    assert base_for(stored) == BAR_LENGTHS["1m"]  # the shortest of them
+    assert base_for([]) is None
+
+
+def test_a_series_is_filled_with_what_finer_bars_make_and_ends_in_their_running_one() -> None:
+    length = BarLength("10ms", 10)
+
+    def bars(closes: dict[int, float], running: int = -1) -> list[Candle]:
+        return [Candle(ts, 1.0, 9.0, 0.5, close, 2.0, ts != running) for ts, close in closes.items()]
+
+    own, finer = bars({10: 1.0, 30: 3.0, 50: 5.0}, running=50), bars({20: 2.5, 30: 3.5, 50: 5.5}, running=50)
+    assert [(bar.ts, bar.close, bar.closed) for bar in filled(own, finer, length)] == [
+        (10, 1.0, True), (20, 2.5, True), (30, 3.0, True), (50, 5.5, False)
+    ]  # fmt: skip
+    assert filled(own, [], length) == own
+    assert filled([], finer, length) == finer
+    assert filled(bars({50: 5.0}), bars({50: 5.5}, running=50), length) == bars({50: 5.0})
+    between = bars({15: 1.0, 25: 2.0})  # from 15 to 35
+    assert filled(between, bars({0: 7.0, 10: 7.0, 20: 7.0, 30: 7.0, 40: 7.0}), length) == [
+        *bars({0: 7.0}), *between, *bars({40: 7.0})
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("minutes", [1, 5, 15, 60, 240, 1440])

@@ -19,7 +19,7 @@ import pytest
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_gateway.api_types.market import BarRow, PointRow
-from tapedeck_gateway.charts.intervals import interval_length, source_length, source_spans
+from tapedeck_gateway.charts.intervals import interval_length, source_length
 from tapedeck_gateway.routes.v1.compression import accepted_coding, compressed
 from tapedeck_gateway.routes.v1.cursors import decode_cursor, encode_cursor
 from tapedeck_gateway.routes.v1.parameters import parse_moment
@@ -170,23 +170,6 @@ def test_bars_are_made_of_those_that_cover_most_of_the_range() -> None:
     assert chosen("1d", T0, T0 + day) == "1m"  # a whole day against a half
     assert chosen("45m", T0, T0 + day) == "1m"  # an hour does not fit
     assert chosen("5s", T0, T0 + day) is None
-
-
-def test_bars_before_and_after_a_series_are_made_of_the_others() -> None:
-    day, series = 24 * HOUR, {"1m": (T0 + 10 * HOUR, T0 + 154 * HOUR), "1d": (T0 - 700 * 24 * HOUR, T0 + 48 * HOUR)}
-
-    def spans(interval: str, first: int, last: int) -> list[tuple[str, float, float]]:
-        found = source_spans(interval_length(interval), series, T0 + first * day, T0 + last * day)
-        return [(each.base.interval, (each.start - T0) / day, (each.end - T0) / day) for each in found]
-
-    assert spans("1d", -700, 30) == [("1d", -700, 3), ("1m", 3, 7)]  # the last day in part
-    assert spans("1d", -800, 1) == [("1d", -700, 1)]
-    assert spans("1d", 3, 5) == [("1m", 3, 5)]
-    assert spans("1h", -700, 30) == [("1m", 10 / 24, 155 / 24)]
-    series["1d"] = (T0 + 2 * day, T0 + 3 * day)
-    assert spans("1d", -700, 30) == [("1m", 0, 2), ("1d", 2, 4), ("1m", 4, 7)]
-    series = {"5m": (T0, T0 + 10 * day - 1), "1m": (T0 + 20 * day, T0 + 22 * day - 1)}
-    assert spans("1h", -5, 30) == [("5m", 0, 10), ("1m", 20, 22)]
 
 
 def test_the_columns_of_a_row_are_those_of_its_json() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -16,6 +18,7 @@ from tapedeck_common.market import Bar, bar_problem, event_time
 from tapedeck_crds.intervals import BAR_LENGTHS, Interval, finer_lengths
 
 BINANCE = pd.Timestamp("2024-03-31")  # a three-day candle of Binance's opens here; its next on 3 April
+EVENTS = Path(__file__).parents[2] / "workloads/gateway/web/test/bars_of_events.json"
 OFFSETS = {"1w": "W-SUN", "1M": "M"}  # pandas' periods: weeks end on Sunday
 times = st.integers(0, 4_102_444_800_000 - 1)
 intervals = st.sampled_from(get_args(Interval))
@@ -33,6 +36,12 @@ def expected(interval: str, ts: int) -> tuple[int, int]:
         opened = start + (moment - start) // width * width
         closed = opened + width
     return opened.value // 1_000_000, closed.value // 1_000_000
+
+
+@pytest.mark.parametrize("case", json.loads(EVENTS.read_text()), ids=lambda case: f"{case['interval']} {case['event']}")
+def test_what_is_known_at_an_event_time_happened_in_the_bar_that_the_page_takes(case: dict[str, str]) -> None:
+    event, opened = (int(datetime.fromisoformat(case[name]).timestamp() * 1000) for name in ("event", "open"))
+    assert BAR_LENGTHS[case["interval"]].open_of_event(event) == opened
 
 
 @given(interval=intervals, ts=times)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import socket
 from collections.abc import Callable
 
 from tapedeck_common.atomic_file import write_atomically
 from tapedeck_common.logs import log
+from tapedeck_common.pod.listener import listen
 from tapedeck_common.pod.shell import Workload, run_pod
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.errors import InvalidInput, TapedeckError
@@ -53,7 +53,7 @@ class GatewayWorkload(Workload):
             )
         certificate = None if settings.tls is None else Certificate(settings.tls)
         try:
-            listener = socket.create_server((settings.http_host, settings.http_port), backlog=BACKLOG)
+            listener = listen(settings.http_host, settings.http_port, BACKLOG)
         except OSError as error:
             address = f"{settings.http_host}:{settings.http_port}"
             raise PortTaken(f"http port: got {address}, expected a free one ({error.strerror})") from None

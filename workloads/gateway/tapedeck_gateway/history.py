@@ -6,7 +6,7 @@ Times are milliseconds UTC of a bar's open. Histories end in the running bar, ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, TypeVar
@@ -16,6 +16,7 @@ from tapedeck_gateway.charts.bar_columns import Candle, aggregate
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.partial_response import PartialResponse
 from tapedeck_gateway.store import bars
+from tapedeck_gateway.store.coverage import ranges_without_bars
 from tapedeck_gateway.store.pool import Pool
 from tapedeck_gateway.topics.points_view import PointsView
 from tapedeck_gateway.topics.replay_view import ReplayView
@@ -95,10 +96,25 @@ class StoredBarHistory:
         last = bars.last_open_before(self.pool, symbol.exchange, symbol.symbol, self.base, self.base.open_of(self.now))
         return (0, 0) if first is None or last is None else (first, self.base.close_of(last))
 
-    def has_all_of(self, bar: Candle, length: BarLength) -> bool:
-        """Whether the series does not begin or end within a bar of a length; of a running bar it is not known."""
-        first, end = self.span
-        return not bar.closed or length == self.base or (first <= bar.ts and length.close_of(bar.ts) <= end)
+    def closed(self, length: BarLength, start: int, end: int) -> list[Candle]:
+        """The bars of a length with open in [start, end), where all of these have closed."""
+        symbol, count = self.symbol, length.number(end - 1) - length.number(start - 1)
+        return bars.bars_between(self.pool, symbol.exchange, symbol.symbol, self.base, length, start, end, count)
+
+    def newest(self, start: int) -> list[Candle]:
+        """The series' own bars that open at ``start`` or later, as far as they are known now: also unclosed ones."""
+        newest = self.live(start, self.now)
+        until = min(self.base.open_of(self.now), newest[0].ts) if newest else self.base.open_of(self.now)
+        return [*(self.closed(self.base, start, until) if start < until else ()), *newest]
+
+    def holes(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The ranges in [start, end) in which no bar of the series opens, in order."""
+        return [
+            each
+            for block in ranges_without_bars(self.pool, self.symbol, self.base, start, end)
+            for each in block
+            if each[0] < each[1]
+        ]
 
     def first_opens(self) -> list[int]:
         """The open of the first stored bar; none where there is none."""
@@ -118,54 +134,6 @@ class StoredBarHistory:
         until = self.base.open_of(self.now)  # stored bars that have closed
         stored = self.part_of(opened, min(until, newest[0].ts) if newest else until)
         return aggregate([*stored, *newest], length, self.now)
-
-
-@dataclass(frozen=True)
-class LayeredBarHistory:
-    """The stored series of one market, the finest first. Each bar is of the first series that has all of it.
-
-    So years of days are followed by the days of a month of minutes. A bar of which each series has a part only is of
-    the first of these.
-    """
-
-    layers: Sequence[StoredBarHistory]
-
-    def between(self, length: BarLength, start: int, end: int, limit: int) -> list[Candle]:
-        return self._merged(length, lambda layer: layer.between(length, start, end, limit), start, end, limit)
-
-    def last(self, length: BarLength, end: int, count: int) -> list[Candle]:
-        return self._merged(length, lambda layer: layer.last(length, end, count), None, end, count)
-
-    def last_open_before(self, length: BarLength, ts: int) -> int | None:
-        found = [layer.last_open_before(length, ts) for layer in self.layers]
-        return max((opened for opened in found if opened is not None), default=None)
-
-    def _merged(
-        self,
-        length: BarLength,
-        load: Callable[[StoredBarHistory], list[Candle]],
-        start: int | None,
-        end: int,
-        limit: int,
-    ) -> list[Candle]:
-        """The last ``limit`` bars. Each series gives its own last ones: together they have those of all."""
-        whole: dict[int, Candle] = {}
-        parts: dict[int, Candle] = {}
-        for layer in self.layers:
-            for bar in load(layer):
-                (whole if layer.has_all_of(bar, length) else parts).setdefault(bar.ts, bar)
-            if self._lacks_none(length, sorted(whole), start, end, limit):
-                break
-        merged = parts | whole
-        return [merged[opened] for opened in sorted(merged)][-limit:] if limit > 0 else []
-
-    def _lacks_none(self, length: BarLength, opens: Sequence[int], start: int | None, end: int, limit: int) -> bool:
-        """Whether no further series can add a bar: these are in a row up to the end, and reach back far enough."""
-        if not opens:
-            return False
-        in_row = length.number(opens[-1]) - length.number(opens[0]) + 1 == len(opens)
-        ends = length.close_of(opens[-1]) >= min(end, self.layers[0].now)
-        return in_row and ends and (len(opens) >= limit or (start is not None and opens[0] <= length.first_open(start)))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from starlette.routing import Route
 from tapedeck_common.atomic_file import write_atomically
 from tapedeck_common.logs import hide_secret
 from tapedeck_common.metrics import METRICS_CONTENT_TYPE, render_metrics
+from tapedeck_common.pod.listener import listen
 from tapedeck_common.settings import PodSettings
 from tapedeck_crds.report import Report
 
@@ -53,7 +53,7 @@ class ProbeServer:
         self._ready = ready
         self._control = control
         self._key = _read_key(settings.control_key_file)
-        self._socket = socket.create_server((settings.http_host, settings.http_port))
+        self._socket = listen(settings.http_host, settings.http_port)
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
             self._app(),

@@ -120,3 +120,18 @@ def aggregate(candles: Iterable[Candle], length: BarLength, closed_until: int) -
     if bucket is not None:
         built.append(Candle(bucket, o, h, low, c, v, end <= closed_until))
     return built
+
+
+def filled(own: Iterable[Candle], finer: Iterable[Candle], length: BarLength) -> list[Candle]:
+    """Bars of a length in order: the closed ones of a series, and of what finer bars make where it has none.
+
+    The bar under way is that of the finer bars, which tell more of it. A series may have bars that open between the
+    multiples of its length, as hours of a session from 09:30: finer bars make none that would overlap them.
+    """
+    bars = list(own)
+    between = [bar.ts for bar in bars if bar.closed and length.open_of(bar.ts) != bar.ts]
+    taken = {opened for ts in between for opened in (length.open_of(ts), length.close_of(ts))}
+    chosen = {bar.ts: bar for bar in bars if not bar.closed}
+    chosen |= {bar.ts: bar for bar in finer if bar.ts not in taken}
+    chosen |= {bar.ts: bar for bar in bars if bar.closed}
+    return [chosen[opened] for opened in sorted(chosen)]

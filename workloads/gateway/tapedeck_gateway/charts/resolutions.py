@@ -49,18 +49,18 @@ def resolutions_of(base: BarLength) -> list[str]:
 
 
 def base_for(intervals: Iterable[str], length: BarLength | None = None) -> BarLength | None:
-    """The length of the stored bars to make bars of a length of, or of any, first; None where no interval fits."""
-    return next(iter(bases_for(intervals, length)), None)
+    """The length of the shortest of ``bases_for``; None where no interval fits."""
+    return next(iter(bases_for(intervals, length)[::-1]), None)
 
 
 def bases_for(intervals: Iterable[str], length: BarLength | None = None) -> list[BarLength]:
-    """The lengths of the stored bars to make bars of a length of, or of any: those of a minute or longer by length.
+    """The lengths of the stored bars to make bars of a length of, or of any, the longest first: a minute at least.
 
     Bars of seconds, which are many and kept for a shorter time, only where these do not fit.
     """
     stored = [CHART_INTERVALS[interval] for interval in intervals if interval in CHART_INTERVALS]
     fitting = sorted(
-        (base for base in stored if length is None or is_shown_with(length, base)), key=lambda base: base.ms
+        (base for base in stored if length is None or is_shown_with(length, base)), key=lambda base: -base.ms
     )
     return [base for base in fitting if base.ms >= BASE.ms] or fitting
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tapedeck_crds.errors import InvalidInput, NotFound
 from tapedeck_crds.intervals import BarLength
-from tapedeck_gateway.charts.resolutions import base_for, is_shown_with
+from tapedeck_gateway.charts.resolutions import bases_for, is_shown_with
 from tapedeck_gateway.charts.symbol_index import MarketSymbol
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.future import FutureLimits
@@ -57,9 +57,9 @@ class BarOpening:
         market = self.market(symbol.exchange, symbol.symbol)
         if market is None or not market.has_prices:
             raise NotFound(f"symbol: got {str(symbol)!r}, expected one with stored bars, trades or tickers")
-        base = base_for(market.intervals, length)
-        if base is not None:
-            return open_market_bars(self.pool, self.reader, symbol, base, length, limits)
+        bases = bases_for(market.intervals, length)
+        if bases:
+            return open_market_bars(self.pool, self.reader, symbol, bases, length, limits)
         ticks = tick_history(self.pool, symbol, market)
         if ticks is None:
             stored = " or ".join(market.intervals)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tapedeck_common.market import RECORDED_PREFIX
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.intervals import BarLength
-from tapedeck_gateway.charts.bar_columns import Candle
+from tapedeck_gateway.charts.bar_columns import Candle, aggregate, filled
+from tapedeck_gateway.charts.late_bars import LateBars
 from tapedeck_gateway.charts.resolutions import is_shown_with
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.future import FutureLimits
@@ -89,30 +91,75 @@ class ReplayBars:
 
 @dataclass
 class MarketBars:
-    """A series of the live market. ``until`` is its limit, and ``generation`` counts how often that went back."""
+    """The bars of a live market, by the rule of ``market_history``. ``layers`` are its series, the longest bars first.
 
-    live: LiveBars
+    ``until`` is its limit, and ``generation`` counts how often that went back. ``whole`` are the layers of which memory
+    has all that is stored. One channel reads it.
+    """
+
+    layers: Sequence[LiveBars]
     symbol: ChartSymbol
     length: BarLength
     limits: FutureLimits
     until: int
+    whole: Sequence[LiveBars] = ()
     generation: int = 0
     changed_by = frozenset({LIVE})
     ready = True
     jumped_by: JumpReason = "seek"
 
+    def __post_init__(self) -> None:
+        self._late = LateBars()
+        self._noted = [0] * len(self.layers)
+        self._began = {id(layer): self._first_of(layer) for layer in self.whole}
+        self._closed = [max((bar.ts for bar in self._closed_since(layer, 0)), default=0) for layer in self.layers]
+
     def bars_since(self, since: int | None) -> tuple[int, list[Candle]]:
         """The generation, and the bars that open at ``since`` or later; for None the newest."""
-        symbol = self.symbol
-        return self.generation, self.live.bars_since(symbol.exchange, symbol.symbol, self.length, since, self.until)
+        if since is None:
+            newest = [bars[-1].ts for layer in self.layers if (bars := self._of(layer, self.length, None))]
+            return self.generation, self._made(0, self.length, max(newest))[-1:] if newest else []
+        return self.generation, self._made(0, self.length, since)
+
+    def _made(self, number: int, length: BarLength, since: int) -> list[Candle]:
+        """Bars of a length that open at ``since`` or later, of the layers from a number on."""
+        layer = self.layers[number]
+        if number == len(self.layers) - 1:
+            return self._of(layer, length, since)
+        bars = filled(self._of(layer, layer.base, since), self._made(number + 1, layer.base, since), layer.base)
+        if length == layer.base:
+            return bars
+        closed_until = max((layer.base.close_of(bar.ts) for bar in bars if bar.closed), default=0)
+        return aggregate(bars, length, closed_until)
+
+    def _of(self, layer: LiveBars, length: BarLength, since: int | None) -> list[Candle]:
+        return layer.bars_since(self.symbol.exchange, self.symbol.symbol, length, since, self.until)
+
+    def _closed_since(self, layer: LiveBars, since: int) -> list[Candle]:
+        return [bar for bar in self._of(layer, layer.base, since) if bar.closed]
 
     def recent(self, count: int) -> list[Candle]:
         """The last ``count`` bars, of those in memory that are whole."""
-        return _last_bars(self, self.live.first_open(self.symbol.exchange, self.symbol.symbol, self.length), count)
+        firsts = [first for each in self.layers if (first := self._first_of(each)) > self._began.get(id(each), -1)]
+        return _last_bars(self, max(firsts, default=0), count)
+
+    def _first_of(self, layer: LiveBars) -> int:
+        return layer.first_open(self.symbol.exchange, self.symbol.symbol, self.length)
 
     def late_after(self, number: int) -> tuple[int, list[int] | None]:
-        """As ``LiveBars.late_after``."""
-        return self.live.late_after(self.symbol.exchange, self.symbol.symbol, number)
+        """The number of the latest late bar, and the opens of those after ``number``, as ``LateBars.after``.
+
+        Late is what a series has late, and each new bar of a longer series, which replaces one made of shorter ones.
+        """
+        known = True
+        for at, layer in enumerate(self.layers):
+            self._noted[at], late = layer.late_after(self.symbol.exchange, self.symbol.symbol, self._noted[at])
+            known = known and late is not None
+            new = self._closed_since(layer, self._closed[at] + 1) if layer is not self.layers[-1] else []
+            self._closed[at] = max((bar.ts for bar in new), default=self._closed[at])
+            for opened in [*(late or ()), *(bar.ts for bar in new)]:
+                self._late.note(opened)
+        return self._late.number, self._late.after(number) if known else None
 
     @property
     def must_refresh(self) -> bool:
@@ -127,11 +174,12 @@ class MarketBars:
         return changed
 
     def keep_open(self) -> None:
-        """The series is watched since it was opened."""
+        """The series are watched since they were opened."""
 
     def close(self) -> None:
         """Release the series."""
-        self.live.unwatch(self.symbol.exchange, self.symbol.symbol)
+        for layer in self.layers:
+            layer.unwatch(self.symbol.exchange, self.symbol.symbol)
 
 
 def _last_bars(source: ReplayBars | MarketBars, first: int, count: int) -> list[Candle]:
@@ -163,13 +211,27 @@ def open_replay_bars(pool: Pool, reader: TopicReader, symbol: ChartSymbol, lengt
 
 
 def open_market_bars(
-    pool: Pool, reader: TopicReader, symbol: ChartSymbol, base: BarLength, length: BarLength, limits: FutureLimits
+    pool: Pool,
+    reader: TopicReader,
+    symbol: ChartSymbol,
+    bases: Sequence[BarLength],
+    length: BarLength,
+    limits: FutureLimits,
 ) -> MarketBars:
-    """The bars of the live market, made of those of the length ``base`` and watched from now on. Raises Unavailable."""
+    """The bars of the live market, made of those of the lengths ``bases``, the longest first, and watched from now on.
+
+    Raises Unavailable.
+    """
     until = limits.of_market(symbol.exchange)
-    closed = min(int(time.time() * 1000), until - base.ms + 1)
-    count = MIN_BARS + length.ms // base.ms  # the bar under way needs all that it consists of
-    stored = last_bars(pool, symbol.exchange, symbol.symbol, base, base, closed, count)
-    live = reader.live.watch(base, symbol.exchange, symbol.symbol, stored)
+    stored, counts = list[list[Candle]](), list[int]()
+    for base in bases:
+        closed = min(int(time.time() * 1000), until - base.ms + 1)
+        counts.append(MIN_BARS + length.ms // base.ms)  # the bar under way needs all that it consists of
+        stored.append(last_bars(pool, symbol.exchange, symbol.symbol, base, base, closed, counts[-1]))
+    layers = [
+        reader.live.watch(base, symbol.exchange, symbol.symbol, found)
+        for base, found in zip(bases, stored, strict=True)
+    ]
     reader.start()
-    return MarketBars(live, symbol, length, limits, until)
+    whole = [layer for layer, found, count in zip(layers, stored, counts, strict=True) if len(found) < count]
+    return MarketBars(layers, symbol, length, limits, until, whole)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,6 @@ from psycopg import sql
 from tapedeck_common.store.bars import register_arrays
 from tapedeck_crds.errors import NotFound
 from tapedeck_crds.intervals import BAR_LENGTHS, BarLength
-from tapedeck_gateway.charts.intervals import source_spans
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.store.bars import bars_of_length
 from tapedeck_gateway.store.page import Page, Place, rows_of
@@ -89,63 +87,12 @@ class BarRange:
         return None if row is None or row[0] is None else int(row[0])
 
 
-@dataclass(frozen=True)
-class BarRanges:
-    """Bars of a length of several stored series: each of the ranges begins where the one before ends, or later."""
-
-    ranges: Sequence[BarRange]
-
-    @property
-    def symbol(self) -> ChartSymbol:
-        """Whose bars they are."""
-        return self.ranges[0].symbol
-
-    @property
-    def length(self) -> BarLength:
-        """The length of the bars."""
-        return self.ranges[0].length
-
-    def page(self, place: Place | None, limit: int) -> Page:
-        """The first bars after a place = (open,) of one of the series, at most ``limit``."""
-        after = None if place is None else self.length.close_of(int(place[0]))
-        for each in self.ranges:
-            if after is not None and after >= each.end:
-                continue
-            page = each.page(place if after is not None and after > each.start else None, limit)
-            if page.next is None and each is not self.ranges[-1]:
-                page = Page(page.columns, (self.length.open_of(each.end - 1),))
-            if len(page.columns) or page.next is None:
-                return page
-        return Page((), None)
-
-
 def stored_intervals(pool: Pool, symbol: ChartSymbol) -> dict[str, tuple[int, int]]:
     """Interval → first and last open of a symbol's stored bars. Raises NotFound where it has none."""
     rows = rows_of(pool, _SERIES, _key(symbol))
     if not rows:
         raise NotFound(f"symbol: got {str(symbol)!r}, expected one with stored bars; /api/v1/symbols lists them")
     return {interval: (first, last) for interval, first, last in rows if interval in BAR_LENGTHS}
-
-
-def bar_ranges(pool: Pool, symbol: ChartSymbol, length: BarLength, start: int | None, end: int) -> BarRanges:
-    """The bars of a symbol; without ``start`` from the first. Raises NotFound where the store has no bars for them."""
-    series = stored_intervals(pool, symbol)
-    first = min((each[0] for each in series.values()), default=0)
-    begin = length.open_of(first) if start is None else max(length.open_of(first), length.first_open(start))
-    spans = source_spans(length, series, begin, end)
-    if not spans:
-        raise NotFound(
-            f"interval: got {length.interval}, expected one of {', '.join(series)}, or one that consists of their bars"
-        )
-    ends = [*(each.end for each in spans[:-1]), end]  # the last series may have more bars than it had just now
-    return BarRanges(
-        [BarRange(pool, symbol, each.base, length, each.start, stop) for each, stop in zip(spans, ends, strict=True)]
-    )
-
-
-def newest_open(pool: Pool, chosen: BarRanges) -> int:
-    """The open of the newest stored bar of the series that the last bars are made of."""
-    return stored_intervals(pool, chosen.symbol)[chosen.ranges[-1].base.interval][1]
 
 
 def _key(symbol: ChartSymbol) -> dict[str, object]:

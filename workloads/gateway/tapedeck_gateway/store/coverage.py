@@ -52,14 +52,14 @@ def day_coverage(
 def holes(pool: Pool, symbol: ChartSymbol, length: BarLength, session: Session, start: int, end: int) -> list[Hole]:
     """The ranges within the session that have no bar, in order: all, or the first HOLES_MAX."""
     found: list[Hole] = []
-    for between in _ranges_without_bars(pool, symbol, length, start, end):
+    for between in ranges_without_bars(pool, symbol, length, start, end):
         found += session_parts(session, length, between)
         if len(found) >= HOLES_MAX:
             break
     return found[:HOLES_MAX]
 
 
-def _ranges_without_bars(
+def ranges_without_bars(
     pool: Pool, symbol: ChartSymbol, length: BarLength, start: int, end: int
 ) -> Iterator[list[tuple[int, int]]]:
     """The ranges without bars, sessions or not, in blocks and in order."""

@@ -1,6 +1,7 @@
-"""What charts mark: the fills and trades of a run, and gaps. Times are milliseconds UTC, ranges are [start, end).
+"""What charts mark: the fills and trades of a run, and gaps. Times are milliseconds UTC.
 
-``until`` is the last event time that a reader may see: see ``future``.
+Ranges are of bars, [start, end). A fill and an exit have the event time of their bar, which is its close: those of a
+range are in (start, end]. ``until`` is the last event time that a reader may see: see ``future``.
 """
 
 from __future__ import annotations
@@ -24,22 +25,24 @@ WHERE replay_uid = %(replay)s AND %(symbol)s = ANY(symbols) AND (replay_uid <> '
 ORDER BY started_at DESC, run_id LIMIT 1
 """
 _FILLS = sql.SQL("""
-SELECT seq, (extract(epoch FROM ts) * 1000)::int8 AS ts, side, size, price,
+SELECT seq, (extract(epoch FROM event) * 1000)::int8 AS ts, side, size, price,
        CASE WHEN number = %(of_bar)s THEN fills - number ELSE 0 END AS left_out
 FROM (
-    SELECT seq, ts, side, size, price, row_number() OVER (PARTITION BY {open} ORDER BY seq) AS number,
+    SELECT seq, event, side, size, price, row_number() OVER (PARTITION BY {open} ORDER BY seq) AS number,
            count(*) OVER (PARTITION BY {open}) AS fills
-    FROM run_fills
-    WHERE run_id = %(run)s AND symbol = %(symbol)s AND ts >= to_timestamp(%(start)s::int8 / 1000.0)
-        AND ts < to_timestamp(%(end)s::int8 / 1000.0) AND ts <= to_timestamp(%(until)s::int8 / 1000.0)
+    FROM (
+        SELECT seq, side, size, price, ts AS event, ts - interval '1 millisecond' AS ts FROM run_fills
+        WHERE run_id = %(run)s AND symbol = %(symbol)s AND ts > to_timestamp(%(start)s::int8 / 1000.0)
+            AND ts <= to_timestamp(least(%(end)s::int8, %(until)s::int8) / 1000.0)
+    ) AS within_bars
 ) AS of_bars
 WHERE number <= %(of_bar)s ORDER BY seq DESC LIMIT %(limit)s
 """)
 _TRADES = """
 SELECT seq, (extract(epoch FROM exit_ts) * 1000)::int8 AS ts, side, size, entry_price, exit_price, pnl_net, exit_reason
 FROM run_trades
-WHERE run_id = %(run)s AND symbol = %(symbol)s AND exit_ts >= to_timestamp(%(start)s::int8 / 1000.0)
-    AND exit_ts < to_timestamp(%(end)s::int8 / 1000.0) AND exit_ts <= to_timestamp(%(until)s::int8 / 1000.0)
+WHERE run_id = %(run)s AND symbol = %(symbol)s AND exit_ts > to_timestamp(%(start)s::int8 / 1000.0)
+    AND exit_ts <= to_timestamp(least(%(end)s::int8, %(until)s::int8) / 1000.0)
 ORDER BY seq DESC LIMIT %(limit)s
 """
 _GAPS = """
@@ -64,7 +67,7 @@ class MarkedRun:
 
 @dataclass(frozen=True)
 class MarkedFill:
-    """A fill: ``size`` in the base currency, ``price`` in the quote currency.
+    """A fill at event time ``ts``: ``size`` in the base currency, ``price`` in the quote currency.
 
     ``left_out`` is the number of fills of its bar after it that are not marked.
     """

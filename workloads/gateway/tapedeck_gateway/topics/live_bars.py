@@ -144,7 +144,7 @@ class LiveBars:
 class LiveMarket:
     """Bars of ``market.bars``, including unclosed ones and without those of replays, by length.
 
-    Of a series those lengths are kept that its charts are made of: bars of a minute, and of a second for shorter ones.
+    Of a series those lengths are kept that its charts are made of.
     """
 
     def __init__(self) -> None:

@@ -1,18 +1,14 @@
 // Opens of bars, compared with values written by hand.
 import { describe, expect, it } from "vitest";
 import { closeOf, MINUTE, openOf } from "../src/chart/lengths";
+import EVENTS from "./bars_of_events.json";
 
 const WEEK = { resolution: "1W", interval: "1w", width_ms: 604_800_000, origin_ms: 345_600_000 };
 const MONTH = { resolution: "1M", interval: "1M", width_ms: 2_678_400_000, origin_ms: 0 };
 
-describe("the bar that a fill belongs to", () => {
-  it.each([
-    [MINUTE, "2018-04-04T00:01:00Z", "2018-04-04T00:00:00Z"],
-    [WEEK, "2018-04-04T00:01:00Z", "2018-04-02T00:00:00Z"], // a Monday
-    [WEEK, "2018-04-09T00:00:00Z", "2018-04-02T00:00:00Z"], // its close
-    [MONTH, "2018-03-01T00:00:00Z", "2018-02-01T00:00:00Z"],
-    [MONTH, "2018-03-31T12:00:00Z", "2018-03-01T00:00:00Z"],
-  ])("%o at %s opens at %s", (length, ts, open) => expect(openOf(Date.parse(ts), length)).toBe(Date.parse(open)));
+describe("the bar that a fill belongs to, as the gateway has it", () => {
+  it.each(EVENTS)("$interval at $event opens at $open", ({ event, open, ...length }) =>
+    expect(openOf(Date.parse(event), { ...length, resolution: "" })).toBe(Date.parse(open)));
 });
 
 describe("a bar closes", () => {

@@ -57,7 +57,7 @@ def marks(context: Context, limits: Limits, parts: Parts, asked: Asked, run: Tex
     """The fills of a run that trades the symbol: of ``run``, or of the newest one. Of a bar the first ten."""
     marked = _run_of(context, asked.symbol, run)
     if marked is None:
-        return json_response(udf_marks([], asked.length), parts)
+        return json_response(udf_marks([]), parts)
     until = min(asked.until, limits.of_replay(marked.replay_uid))
     symbol, length = asked.symbol.symbol, asked.length
     fills = marked_rows.fills_between(context.pool, marked, symbol, length, asked.start, asked.end, until)
@@ -66,14 +66,13 @@ def marks(context: Context, limits: Limits, parts: Parts, asked: Asked, run: Tex
             [
                 BarMark(
                     f"{marked.run_id}:{fill.seq}",
-                    fill.ts,
+                    length.open_of_event(fill.ts),
                     "green" if fill.side == "buy" else "red",
                     fill.side[:1].upper(),
                     f"{marked.name}: {fill.side} {fill.size:g} at {fill.price:.10g}{_left_out(fill)}",
                 )
                 for fill in fills
-            ],
-            length,
+            ]
         ),
         parts,
     )
@@ -86,7 +85,7 @@ def timescale_marks(context: Context, limits: Limits, parts: Parts, asked: Asked
         *parts.load("database", lambda: [*_trades(context, limits, asked, run), *_gaps(context, asked)]),
         *(_of_replay(context, asked) if asked.symbol.replay else ()),
     ]
-    return json_response(udf_timescale_marks(found, asked.length), parts)
+    return json_response(udf_timescale_marks(found), parts)
 
 
 def _left_out(fill: marked_rows.MarkedFill) -> str:
@@ -108,7 +107,7 @@ def _trades(context: GatewayContext, limits: FutureLimits, asked: _Range, run: s
     for trade in marked_rows.trades_between(context.pool, marked, asked.symbol.symbol, asked.start, asked.end, until):
         yield TimescaleMark(
             f"trade:{marked.run_id}:{trade.seq}",
-            trade.ts,
+            asked.length.open_of_event(trade.ts),
             "green" if trade.pnl_net >= 0 else "red",
             "T",
             [
@@ -126,20 +125,22 @@ def _gaps(context: GatewayContext, asked: _Range) -> Iterator[TimescaleMark]:
         context.pool, symbol.exchange, symbol.symbol, asked.start, asked.end, asked.until
     ):
         missing = f"bars of {gap.interval}" if gap.interval else f"{gap.trades} trades"
-        yield TimescaleMark(f"gap:{gap.interval}:{gap.ts}", gap.ts, "yellow", "G", [f"missing {missing}", gap.state])
+        opened = asked.length.open_of(gap.ts)
+        yield TimescaleMark(f"gap:{gap.interval}:{gap.ts}", opened, "yellow", "G", [f"missing {missing}", gap.state])
 
 
 def _of_replay(context: GatewayContext, asked: _Range) -> Iterator[TimescaleMark]:
     view = context.reader.caught_up_view(asked.symbol)
     for jump in list(view.jumps):
         if asked.contains(jump.v):
-            label = jump.reason[:1].upper()
+            label, opened = jump.reason[:1].upper(), asked.length.open_of(jump.v)
             yield TimescaleMark(
-                f"{jump.reason}:{jump.epoch}", jump.v, "blue", label, [f"{jump.reason}, epoch {jump.epoch}"]
+                f"{jump.reason}:{jump.epoch}", opened, "blue", label, [f"{jump.reason}, epoch {jump.epoch}"]
             )
     if view.start is None:
         return
     for number, change in enumerate(scenario_windows(view.start)):
         concerns = not change.symbols or asked.symbol.symbol in change.symbols
         if concerns and asked.contains(change.start):
-            yield TimescaleMark(f"scenario:{number}", change.start, "blue", "C", [f"scenario: {change.kind}"])
+            opened = asked.length.open_of(change.start)
+            yield TimescaleMark(f"scenario:{number}", opened, "blue", "C", [f"scenario: {change.kind}"])

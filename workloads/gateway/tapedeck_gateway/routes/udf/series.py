@@ -5,22 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from tapedeck_common.market import RECORDED_PREFIX
 from tapedeck_crds.errors import InvalidInput, NotFound
 from tapedeck_crds.intervals import BarLength
 from tapedeck_gateway.charts.bar_columns import Candle
-from tapedeck_gateway.charts.resolutions import BASE, CHART_RESOLUTIONS, bases_for, is_shown_with, resolution_length
+from tapedeck_gateway.charts.resolutions import BASE, CHART_RESOLUTIONS, is_shown_with, resolution_length
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.context import GatewayContext
 from tapedeck_gateway.future import FutureLimits
-from tapedeck_gateway.history import (
-    BarHistory,
-    LayeredBarHistory,
-    ReplayBarHistory,
-    ReplayPointHistory,
-    StoredBarHistory,
-)
+from tapedeck_gateway.history import BarHistory, ReplayBarHistory, ReplayPointHistory
+from tapedeck_gateway.market_history import market_history
 from tapedeck_gateway.partial_response import PartialResponse
 from tapedeck_gateway.store import bars, points
 from tapedeck_gateway.store.ticks import tick_history
@@ -102,12 +98,9 @@ def _of_market(context: GatewayContext, symbol: ChartSymbol, now: int) -> ChartS
         raise NotFound(f"symbol: got {str(symbol)!r}, expected one with stored bars, trades or tickers")
 
     def source(length: BarLength) -> BarHistory | None:
-        layers = [
-            StoredBarHistory(pool, symbol, now, base, _live_bars(context, symbol, now, base))
-            for base in bases_for(market.intervals, length)
-        ]
-        if layers:
-            return layers[0] if len(layers) == 1 else LayeredBarHistory(layers)
+        stored = market_history(pool, symbol, now, market.intervals, length, partial(_live_bars, context, symbol, now))
+        if stored is not None:
+            return stored
         of_ticks = tick_history(pool, symbol, market)
         return None if of_ticks is None else of_ticks(now)
 

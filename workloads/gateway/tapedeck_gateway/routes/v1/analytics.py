@@ -32,11 +32,10 @@ from tapedeck_gateway.routes.limits import Limits
 from tapedeck_gateway.routes.v1.answers import json_answer
 from tapedeck_gateway.routes.v1.documentation import reading
 from tapedeck_gateway.routes.v1.parameters import LIST_MAX, Range, parse_moment
-from tapedeck_gateway.routes.v1.series import PlayedBars, bars_of
+from tapedeck_gateway.routes.v1.series import ChosenBars, bars_of
 from tapedeck_gateway.statistics import ClosePrices
 from tapedeck_gateway.store import catalogue
 from tapedeck_gateway.store import movers as stored_movers
-from tapedeck_gateway.store.bar_pages import BarRanges
 from tapedeck_gateway.store.page import Place
 from tapedeck_gateway.store.pool import Pool
 
@@ -89,7 +88,7 @@ class BarsOfSymbols:
         return _Loaded(symbol, ts, opened, closed, volumes)
 
 
-def _all_columns(chosen: BarRanges | PlayedBars, symbol: ChartSymbol) -> list[list[Any]]:
+def _all_columns(chosen: ChosenBars, symbol: ChartSymbol) -> list[list[Any]]:
     """The columns of all bars of a range. Raises InvalidInput where there are more than BARS_MAX."""
     columns: list[list[Any]] = [[] for _ in range(6)]
     place: Place | None = None

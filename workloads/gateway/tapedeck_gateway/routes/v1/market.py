@@ -22,6 +22,7 @@ from tapedeck_gateway.api_types.market import (
     TradePage,
     TradeRow,
 )
+from tapedeck_gateway.charts.resolutions import bases_for
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.context import Context, Database, GatewayContext
 from tapedeck_gateway.future import FutureLimits
@@ -31,11 +32,11 @@ from tapedeck_gateway.routes.v1.answers import IMMUTABLE, REVALIDATED, json_answ
 from tapedeck_gateway.routes.v1.cursors import encode_cursor
 from tapedeck_gateway.routes.v1.documentation import reading
 from tapedeck_gateway.routes.v1.parameters import Length, Range, Symbol, TimeRange, now_ms
-from tapedeck_gateway.routes.v1.series import PlayedBars, bars_of, replay_points, replay_trades
+from tapedeck_gateway.routes.v1.series import ChosenBars, PlayedBars, bars_of, replay_points, replay_trades
 from tapedeck_gateway.routes.v1.table_formats import plain_values
 from tapedeck_gateway.routes.v1.table_requests import Rows
 from tapedeck_gateway.store import points
-from tapedeck_gateway.store.bar_pages import BarRanges, newest_open
+from tapedeck_gateway.store.bar_pages import BarRange, stored_intervals
 from tapedeck_gateway.store.page import Page, PageLoader, Place
 from tapedeck_gateway.store.pool import Pool
 from tapedeck_gateway.store.record_pages import RecordRange
@@ -55,7 +56,7 @@ def bars(
     span: Range,
     asked: Rows,
 ) -> Response:
-    """Closed bars of any interval, of the stored ones, or made of those that cover most of the range."""
+    """Closed bars of any interval: the stored ones, and where these have a hole, bars that are made of shorter ones."""
     if asked.is_file:
         parts.require_whole()
     chosen = bars_of(context, limits, parts, symbol, length, span)
@@ -63,7 +64,7 @@ def bars(
         return file
     page = asked.page(tuple[int], chosen.page)
     rows = list(map(BarRow, *map(plain_values, page.columns))) if page.columns else []
-    cache = _cache_of(context.pool, chosen, span, asked.place(tuple[int]), rows, page)
+    cache = _cache_of(context.pool, symbol, chosen, span, asked.place(tuple[int]), rows, page)
     progress = chosen.progress if isinstance(chosen, PlayedBars) else UNSET
     answer = BarPage(str(symbol), length.interval, rows, encode_cursor(page.next), progress)
     return json_answer(request, answer, cache, parts.headers)
@@ -147,21 +148,31 @@ def _cache_of_records(symbol: ChartSymbol, span: TimeRange) -> str:
 
 def _cache_of(
     pool: Pool,
-    chosen: BarRanges | PlayedBars,
+    symbol: ChartSymbol,
+    chosen: ChosenBars,
     span: TimeRange,
     place: Place | None,
     rows: list[BarRow],
     page: Page,
 ) -> str:
-    """How a page after a place may be kept: for a while where its range is long over, and no bar can come into it."""
-    if isinstance(chosen, PlayedBars) or chosen.symbol.exchange.startswith(RECORDED_PREFIX):
+    """How a page after a place may be kept: for a while where its range is long over, and no bar can come into it.
+
+    Of several stored series a longer bar may come in the place of one that is made of shorter ones.
+    """
+    if isinstance(chosen, PlayedBars) or symbol.exchange.startswith(RECORDED_PREFIX):
         return ""
-    if span.end is None or not rows or span.end > min(newest_open(pool, chosen), now_ms() - SETTLED_MS):
+    if span.end is None or not rows or span.end > min(_newest_open(pool, symbol, chosen), now_ms() - SETTLED_MS):
         return ""
-    if span.start is None:
+    if span.start is None or not isinstance(chosen, BarRange):
         return REVALIDATED
     length = chosen.length
     first = length.first_open(span.start) if place is None else length.close_of(int(place[0]))
     last = length.open_of(length.first_open(span.end) - 1) if page.next is None else int(page.next[0])
     is_whole = len(rows) == length.number(last) - length.number(first) + 1
     return IMMUTABLE if is_whole else REVALIDATED
+
+
+def _newest_open(pool: Pool, symbol: ChartSymbol, chosen: ChosenBars) -> int:
+    """The open of the newest stored bar that the bars may be made of."""
+    series = stored_intervals(pool, symbol)
+    return max(series[base.interval][1] for base in bases_for(series, chosen.length))

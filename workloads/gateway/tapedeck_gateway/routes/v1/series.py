@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from tapedeck_common.market import trade_id_key, trade_key
 from tapedeck_crds.errors import InvalidInput, NotFound
 from tapedeck_crds.intervals import BarLength
 from tapedeck_gateway.api_types.market import ReplayProgress
 from tapedeck_gateway.charts.bar_columns import Candle
-from tapedeck_gateway.charts.resolutions import is_shown_with
+from tapedeck_gateway.charts.resolutions import bases_for, is_shown_with
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.context import GatewayContext
 from tapedeck_gateway.future import FutureLimits
-from tapedeck_gateway.history import ReplayBarHistory
+from tapedeck_gateway.history import BarHistory, ReplayBarHistory, no_running_bars
+from tapedeck_gateway.market_history import market_history
 from tapedeck_gateway.partial_response import PartialResponse
 from tapedeck_gateway.routes.v1.parameters import ROWS_MAX, TimeRange, now_ms
 from tapedeck_gateway.store import points
-from tapedeck_gateway.store.bar_pages import BarRanges, bar_ranges
+from tapedeck_gateway.store.bar_pages import BarRange, stored_intervals
 from tapedeck_gateway.store.page import Page, PageLoader, Place
+from tapedeck_gateway.store.pool import Pool
 from tapedeck_gateway.topics.control_records import LATEST
 
 WIDTH_MAX = 1_000_000  # bars of a range that is searched at once
 
 
 @dataclass(frozen=True)
-class PlayedBars:
-    """Closed bars of a replay with open in [start, end)."""
+class HistoryBars:
+    """Closed bars of a history with open in [start, end)."""
 
-    history: ReplayBarHistory
+    history: BarHistory
     length: BarLength
     start: int
     end: int
-    progress: ReplayProgress
 
     def page(self, place: Place | None, limit: int) -> Page:
         """The first ``limit`` bars after a place = (open,)."""
@@ -57,6 +59,17 @@ class PlayedBars:
         return Page(_columns(shown), None if stop >= self.end else (self.length.open_of(stop - 1),))
 
 
+@dataclass(frozen=True)
+class PlayedBars(HistoryBars):
+    """Those of a replay."""
+
+    progress: ReplayProgress
+
+
+ChosenBars: TypeAlias = BarRange | HistoryBars
+"""Bars of one stored series, or of several and of replays."""
+
+
 def bars_of(
     context: GatewayContext,
     limits: FutureLimits,
@@ -64,7 +77,7 @@ def bars_of(
     symbol: ChartSymbol,
     length: BarLength,
     span: TimeRange,
-) -> BarRanges | PlayedBars:
+) -> ChosenBars:
     """The closed bars of a symbol in a range. Raises InvalidInput, NotFound and Unavailable."""
     if symbol.series:
         raise InvalidInput(f"symbol: got {str(symbol)!r}, expected a market; /api/v1/points has results of transforms")
@@ -79,9 +92,23 @@ def bars_of(
         first = history.first_open(length)
         start = end if first is None else max(first, span.start or 0)
         return PlayedBars(history, length, start, end, progress)
-    closed = length.open_of(min(now_ms(), limits.of_market(symbol.exchange)))
-    end = closed if span.end is None else min(span.end, closed)
-    return bar_ranges(context.pool, symbol, length, span.start, end)
+    return _of_market(context.pool, symbol, length, span, min(now_ms(), limits.of_market(symbol.exchange)))
+
+
+def _of_market(pool: Pool, symbol: ChartSymbol, length: BarLength, span: TimeRange, now: int) -> ChosenBars:
+    series = stored_intervals(pool, symbol)
+    bases = bases_for(series, length)
+    history = market_history(pool, symbol, now, list(series), length, lambda _: no_running_bars)
+    if history is None:
+        raise NotFound(
+            f"interval: got {length.interval}, expected one of {', '.join(series)}, or one that consists of their bars"
+        )
+    first = length.open_of(min(series[base.interval][0] for base in bases))
+    start = first if span.start is None else max(first, length.first_open(span.start))
+    end = length.open_of(now) if span.end is None else min(span.end, length.open_of(now))
+    if len(bases) == 1:
+        return BarRange(pool, symbol, bases[0], length, start, end)
+    return HistoryBars(history, length, start, end)
 
 
 def replay_trades(context: GatewayContext, symbol: ChartSymbol, span: TimeRange) -> PageLoader:

@@ -4,7 +4,7 @@ import type { Resolution } from "../data/types";
 /** The length of the bars that charts are built from. */
 export const MINUTE: Resolution = { resolution: "1", interval: "1m", width_ms: 60_000, origin_ms: 0 };
 
-/** The open of the bar that ends at or after an event time. */
+/** The open of the bar that ends at or after an event time: ``BarLength.open_of_event``, tested with the same table. */
 export function openOf(ts: number, { interval, width_ms, origin_ms }: Resolution): number {
   if (interval.endsWith("M")) {
     const last = new Date(ts - 1);
