@@ -111,6 +111,31 @@ def test_history_ends_in_the_running_bar(gateway: Gateway, store: str, connectio
     assert (quote["n"], quote["v"]["lp"], quote["v"]["high_price"]) == ("COINBASE:BTCUSD", 5_000.0, 9_999.0)
 
 
+@pytest.mark.parametrize(("symbol", "stored_hours"), [("ETH/USD", False), ("LTC/USD", True)])
+def test_a_bar_that_has_ended_is_shown_before_it_is_stored(
+    gateway: Gateway, store: str, connections: Connections, symbol: str, stored_hours: bool
+) -> None:
+    now = int(time.time() * 1000)
+    ended = now - now % MINUTE - MINUTE
+    hour = ended - ended % (60 * MINUTE)
+    stored = walk(5, 120 + (ended - hour) // MINUTE, hour - 120 * MINUTE, symbol=symbol)
+    insert_bars(store, stored)
+    if stored_hours:
+        whole = aggregated(stored[:120], 60, hour)
+        insert_bars(store, [Bar("coinbase", symbol, "1h", int(t) * 1000, *values) for t, *values in whole])
+    kafka, key = producer(connections, "tests"), series_key("coinbase", symbol).encode()
+    newest = Bar("coinbase", symbol, "1m", ended, 1_000.0, 9_999.0, 1.0, 5_000.0, 3.0, closed=not stored_hours)
+    kafka.produce(MARKET_BARS, encode(newest), key=key, headers=market_headers("live"))
+    assert kafka.flush(10) == 0
+
+    def last(resolution: str) -> tuple[float, ...]:
+        asked = {"resolution": resolution, "to": ended // 1000 + 1, "countback": 2}
+        return rows(gateway.get("/history", symbol=symbol.replace("/", ""), **asked)[1])[-1]
+
+    eventually(lambda: last("1") == (ended // 1000, 1_000.0, 9_999.0, 1.0, 5_000.0, 3.0), what=str(last("1")))
+    assert_same_bars([last("60")], aggregated([*stored[120:], newest], 60, ended + MINUTE))
+
+
 def days_of(bars: list[Bar]) -> dict[int, tuple[float, ...]]:
     """Days of minutes, by their opens in seconds."""
     return {int(row[0]): row for row in aggregated(bars, 1_440, 2**60)}

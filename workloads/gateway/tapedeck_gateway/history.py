@@ -6,7 +6,7 @@ Times are milliseconds UTC of a bar's open. Histories end in the running bar, ma
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, TypeVar
@@ -22,6 +22,7 @@ from tapedeck_gateway.topics.points_view import PointsView
 from tapedeck_gateway.topics.replay_view import ReplayView
 
 MAX_BARS = 20_000
+RECORDED_WITHIN = 3  # bars of the stored length: what ended before that is stored, unless the recorder is behind
 _Found = TypeVar("_Found")
 
 
@@ -43,6 +44,17 @@ def no_running_bars(_start: int, _end: int) -> list[Candle]:
     return []
 
 
+def newest_of(candles: Iterable[Candle], limit: int) -> list[Candle]:
+    """The last ``limit`` bars in order; of two with the same open the later one."""
+    found = {bar.ts: bar for bar in candles}
+    return [found[opened] for opened in sorted(found)[-limit:]] if limit > 0 else []
+
+
+def within(opened: int, start: int | None, end: int) -> bool:
+    """Whether a bar opens in [start, end), where None is the beginning of all."""
+    return (start is None or start <= opened) and opened < end
+
+
 @dataclass(frozen=True)
 class StoredBarHistory:
     """A stored series of bars of the interval ``base``. Bars that end after ``now`` have not closed.
@@ -58,29 +70,18 @@ class StoredBarHistory:
     live: Callable[[int, int], list[Candle]] = no_running_bars
 
     def between(self, length: BarLength, start: int, end: int, limit: int) -> list[Candle]:
-        running = self._running(length, length.first_open(start), end)
-        closed = min(end, length.open_of(self.now))
-        older = bars.bars_between(
-            self.pool,
-            self.symbol.exchange,
-            self.symbol.symbol,
-            self.base,
-            length,
-            start,
-            closed,
-            limit - len(running),
-        )
-        return [*older, *running]
+        symbol, closed = self.symbol, min(end, length.open_of(self.now))
+        stored = bars.bars_between(self.pool, symbol.exchange, symbol.symbol, self.base, length, start, closed, limit)
+        return newest_of([*stored, *self._recent(length, length.first_open(start), end)], limit)
 
     def last(self, length: BarLength, end: int, count: int) -> list[Candle]:
-        closed = min(end, length.open_of(self.now))
-        running = self._running(length, closed, end)
-        missing = count - len(running)
-        if missing <= 0:
-            return running
-        symbol = self.symbol
-        older = bars.last_bars(self.pool, symbol.exchange, symbol.symbol, self.base, length, closed, missing)
-        return [*older, *running]
+        symbol, closed = self.symbol, min(end, length.open_of(self.now))
+        recent = self._recent(length, None, end)
+        missing = count - sum(bar.ts >= closed for bar in recent)
+        stored: list[Candle] = []
+        if missing > 0:
+            stored = bars.last_bars(self.pool, symbol.exchange, symbol.symbol, self.base, length, closed, missing)
+        return newest_of([*stored, *recent], count)
 
     def last_open_before(self, length: BarLength, ts: int) -> int | None:
         # The last stored bar that is known, within a bar of this length that opens before ts.
@@ -125,15 +126,28 @@ class StoredBarHistory:
         """The bars with open in [opened, until) as one bar; none where there are none."""
         return bars.part_of_bar(self.pool, self.symbol.exchange, self.symbol.symbol, self.base, opened, until)
 
-    def _running(self, length: BarLength, start: int, end: int) -> list[Candle]:
-        """The bar under way, if it opens before ``end`` and not before ``start``."""
-        opened = length.open_of(self.now)
-        if not start <= opened < end:
-            return []
-        newest = self.live(opened, self.now)
+    def _recent(self, length: BarLength, start: int | None, end: int) -> list[Candle]:
+        """The bar under way, and those that ended just now and of which the market's topic has a part.
+
+        The recorder may not have stored them yet. Of these the bars that open before ``end`` and not before ``start``.
+        """
+        under_way = length.open_of(self.now)
+        newest: dict[int, list[Candle]] = {under_way: []}
+        for bar in self.live(self.recent_since(length), self.now):
+            newest.setdefault(length.open_of(bar.ts), []).append(bar)
+        asked = (opened for opened in sorted(newest) if within(opened, start, end))
+        return [bar for opened in asked for bar in self._with_newest(length, opened, newest[opened])]
+
+    def recent_since(self, length: BarLength) -> int:
+        """The open of the first bar of a length of which the recorder may not have stored the last part yet."""
+        return length.open_of(self.base.open_of(self.now) - RECORDED_WITHIN * self.base.ms)
+
+    def _with_newest(self, length: BarLength, opened: int, newest: list[Candle]) -> list[Candle]:
+        """The bar with this open, of stored bars and of the newest after them; none where there are none."""
         until = self.base.open_of(self.now)  # stored bars that have closed
         stored = self.part_of(opened, min(until, newest[0].ts) if newest else until)
-        return aggregate([*stored, *newest], length, self.now)
+        closed_until = next((bar.ts for bar in newest if not bar.closed), self.now)
+        return aggregate([*stored, *newest], length, closed_until)
 
 
 @dataclass(frozen=True)

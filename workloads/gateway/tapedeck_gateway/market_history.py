@@ -15,7 +15,7 @@ from tapedeck_crds.intervals import BarLength
 from tapedeck_gateway.charts.bar_columns import Candle, aggregate, filled
 from tapedeck_gateway.charts.resolutions import bases_for
 from tapedeck_gateway.charts.symbols import ChartSymbol
-from tapedeck_gateway.history import BarHistory, StoredBarHistory
+from tapedeck_gateway.history import BarHistory, StoredBarHistory, within
 from tapedeck_gateway.store.pool import Pool
 
 STRETCHES_MAX = 20  # of holes that are read one by one; more are read as one
@@ -52,24 +52,26 @@ class FilledBarHistory:
 
     def _newest(self, length: BarLength, start: int | None, end: int, count: int) -> list[Candle]:
         """The last ``count`` bars with open in [start, end). The range doubles until it holds so many."""
-        running = self._running(length, start, end)
-        missing = count - len(running)
+        recent = self._recent(length, start, end)
+        missing = count - len(recent)
         known = [layer.span for layer in self.layers if layer.span != (0, 0)]
         if missing <= 0 or not known:
-            return running[:count]
+            return recent[-count:] if count > 0 else []
         first = length.open_of(min(opened for opened, _ in known))
         begin = first if start is None else max(start, first)
         stop = min(
-            length.first_open(end), length.open_of(self._now), length.first_open(max(close for _, close in known))
+            length.first_open(end),
+            recent[0].ts if recent else length.open_of(self._now),
+            length.first_open(max(close for _, close in known)),
         )
         width = missing * length.ms
         while begin < stop:
             since = max(begin, length.open_of(stop - width))
             found = self._closed(length, since, stop)
             if len(found) >= missing or since == begin:
-                return [*found[-missing:], *running]
+                return [*found[-missing:], *recent]
             width *= 2
-        return running
+        return recent
 
     @property
     def _now(self) -> int:
@@ -108,15 +110,21 @@ class FilledBarHistory:
                 found.append((opened, closed))
         return found if len(found) <= STRETCHES_MAX else [(found[0][0], found[-1][1])]
 
-    def _running(self, length: BarLength, start: int | None, end: int) -> list[Candle]:
-        """The bar under way, if it opens before ``end`` and not before ``start``."""
-        opened = length.open_of(self._now)
-        if opened >= end or (start is not None and opened < start):
+    def _recent(self, length: BarLength, start: int | None, end: int) -> list[Candle]:
+        """The bar under way, and those that ended just now and of which the market's topic has a part.
+
+        The recorder may not have stored them yet. Of these the bars that open before ``end`` and not before ``start``.
+        """
+        under_way, finest = length.open_of(self._now), self.layers[-1]
+        since = finest.recent_since(length)
+        opened = since if finest.live(since, under_way) else under_way
+        if not (within(opened, start, end) or within(under_way, start, end)):
             return []
         series = self.layers[0]
         shorter = self.layers[1:] if series.base == length else self.layers
         own = series.newest(opened) if series.base == length else []
-        return filled(own, aggregate(FilledBarHistory(shorter)._known(opened), length, self._now), length)
+        made = aggregate(FilledBarHistory(shorter)._known(opened), length, self._now)
+        return [bar for bar in filled(own, made, length) if within(bar.ts, start, end)]
 
     def _known(self, start: int) -> list[Candle]:
         """What is known from ``start`` on as bars of the longest series' length, with the one under way."""

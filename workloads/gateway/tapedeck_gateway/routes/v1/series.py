@@ -25,6 +25,7 @@ from tapedeck_gateway.store.pool import Pool
 from tapedeck_gateway.topics.control_records import LATEST
 
 WIDTH_MAX = 1_000_000  # bars of a range that is searched at once
+RECORDED_MS = 60_000  # after its end a bar is given even if its last part is not stored: there may be none
 
 
 @dataclass(frozen=True)
@@ -105,10 +106,18 @@ def _of_market(pool: Pool, symbol: ChartSymbol, length: BarLength, span: TimeRan
         )
     first = length.open_of(min(series[base.interval][0] for base in bases))
     start = first if span.start is None else max(first, length.first_open(span.start))
-    end = length.open_of(now) if span.end is None else min(span.end, length.open_of(now))
+    closed = closed_until(length, now, max(base.close_of(series[base.interval][1]) for base in bases))
+    end = closed if span.end is None else min(span.end, closed)
     if len(bases) == 1:
         return BarRange(pool, symbol, bases[0], length, start, end)
     return HistoryBars(history, length, start, end)
+
+
+def closed_until(length: BarLength, now: int, stored_until: int) -> int:
+    """The end of the last bar of a length that has closed by ``now`` and of which nothing is about to be stored."""
+    closed = length.open_of(now)
+    is_stored = stored_until >= closed or now - closed >= RECORDED_MS
+    return closed if is_stored else length.open_of(closed - 1)
 
 
 def replay_trades(context: GatewayContext, symbol: ChartSymbol, span: TimeRange) -> PageLoader:
