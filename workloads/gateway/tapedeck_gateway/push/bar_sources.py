@@ -140,8 +140,13 @@ class MarketBars:
 
     def recent(self, count: int) -> list[Candle]:
         """The last ``count`` bars, of those in memory that are whole."""
-        firsts = [first for each in self.layers if (first := self._first_of(each)) > self._began.get(id(each), -1)]
-        return _last_bars(self, max(firsts, default=0), count)
+        return _last_bars(self, max(map(self._whole_from, self.layers)), count)
+
+    def _whole_from(self, layer: LiveBars) -> int:
+        """The open of the first bar of which memory has all of a layer; 0 where that are all bars."""
+        first, began = self._first_of(layer), self._began.get(id(layer))
+        has_all = began is not None and (first == began or not began)  # later ones are evicted, or were the first
+        return 0 if has_all else first
 
     def _first_of(self, layer: LiveBars) -> int:
         return layer.first_open(self.symbol.exchange, self.symbol.symbol, self.length)
