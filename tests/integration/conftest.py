@@ -12,6 +12,7 @@ from websockets.sync.client import connect
 
 from pods.channel_client import ChannelClient, OpenSocket
 from pods.gateway import Gateway, running_gateway
+from pods.machine import Machine, running_machine
 from pods.market import Market
 from pods.recorder import recorders
 from pods.recorder_stage import RecorderStage
@@ -24,6 +25,13 @@ from tapedeck_common.store.schema_upgrade import upgrade_schema
 def schema(services: Services) -> None:
     """The tables in the database that all tests share."""
     upgrade_schema(services.postgres.dsn())
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A broker and a database that the tests of a module may kill."""
+    with running_machine(tmp_path_factory.mktemp("machine")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from pods.machine import Machine, running_machine
+from pods.machine import Machine
 from pods.recorder import caught_up, recorders
 from pods.replay import ReplayProcess, check_whole, committed, ended_afterwards, insert_minutes
 from pods.set_clock import SettableClock
@@ -27,12 +26,6 @@ ROUNDS = int(os.environ.get("TAPEDECK_FAULTS", "2"))
 SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD"]
 DAY = 86_400.0
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(120 + 60 * ROUNDS)]
-
-
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    with running_machine(tmp_path_factory.mktemp("clock")) as running:
-        yield running
 
 
 @pytest.fixture

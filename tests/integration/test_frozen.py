@@ -20,7 +20,7 @@ from websockets.sync.client import connect
 from pods.backtest import BacktestPod, read_records
 from pods.channel_client import ChannelClient
 from pods.gateway import running_gateway
-from pods.machine import Machine, running_machine
+from pods.machine import Machine
 from pods.recorder import LIVE, T0, RecorderProcess, publish, recorders
 from pods.replay import (
     ReplayProcess,
@@ -56,12 +56,6 @@ class Slow(bt.Strategy):
         if len(self) % 100 == 0: self.buy(size=1)
 """
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(1800 if FULL else 180)]
-
-
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    with running_machine(tmp_path_factory.mktemp("frozen")) as running:
-        yield running
 
 
 @contextmanager

@@ -59,10 +59,10 @@ GROUPS = [
 # By hand: what the README promises.
 MAY_WRITE = {
     "feed": MARKET,
-    "replay": {"market.bars", "market.trades", REPLAY},
+    "replay": {"market.bars", "market.trades", "market.ingest", REPLAY},
     "transform": {"market.points", "market.ingest", POINTS},
     "backtest": {"backtest.results"},
-    "recorder": set(),
+    "recorder": {"market.bars", "market.trades"},
     "gateway": set(),
 }
 MAY_READ = {

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
-from contextlib import suppress
+import time
 from pathlib import Path
 
-import httpx
 import pytest
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
-from pydantic import SecretStr
 
-from pods.machine import Machine, lose_markers, lose_tail, running_machine
+from pods.machine import Machine, lose_markers, lose_tail
 from pods.recorder import caught_up, recorders, select
 from pods.replay import (
-    PodEnded,
+    RESTARTS,
     ReplayProcess,
     bars,
     check_watermarks,
@@ -25,41 +22,41 @@ from pods.replay import (
     committed,
     ended_afterwards,
     insert_minutes,
+    played_to_the_end,
     stored,
 )
 from tapedeck_common import topics
 from tapedeck_common.kafka import admin
-from tapedeck_common.settings import Connections
 from tapedeck_common.topic_admin import ensure_topics
 from waits import eventually
 
 ROUNDS = max(2, int(os.environ.get("TAPEDECK_FAULTS", "2")))
-RESTARTS = 8
+KILLS = 10
+HIDDEN_SECONDS = 20.0  # the timeout of a transaction, 5 s, and the broker looks every 10 s
 SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD"]
-LOST = "SELECT count(*) FROM ingest_errors WHERE strpos(reason, 'the broker lost') > 0"
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
-
-
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    with running_machine(tmp_path_factory.mktemp("machine")) as running:
-        yield running
 
 
 @pytest.mark.timeout(60 + 60 * ROUNDS)
 @pytest.mark.parametrize("killed", [True, False])
-def test_what_the_store_lacks_of_a_mirrored_replay_is_reported(machine: Machine, tmp_path: Path, killed: bool) -> None:
-    """Of a pod that ends with the broker, and of one that goes on. The Replay's own topic is whole."""
-    connections = Connections(kafka_bootstrap=machine.broker.bootstrap, store_dsn=SecretStr(machine.dsn))
-    exchange = "killed" if killed else "running"
+@pytest.mark.parametrize("recording", [True, False])
+def test_what_the_store_lacks_of_a_mirrored_replay_is_reported(
+    machine: Machine, tmp_path: Path, recording: bool, killed: bool
+) -> None:
+    """Of a pod that ends with the broker, and of one that goes on. The Replay's own topic is whole.
+
+    Where no recorder runs meanwhile, the broker loses what nobody has read.
+    """
+    exchange = f"{'killed' if killed else 'running'}-{'recorded' if recording else 'unread'}"
     insert_minutes(machine.dsn, exchange, SYMBOLS, 1_500)
     spec = {"source": {"store": {"exchange": exchange, "symbols": SYMBOLS}}, "record": True}
     rng = random.Random(exchange)
     with recorders(machine.folder, machine.broker.bootstrap, machine.postgres.dsn("tapedeck_recorder")) as (recorder,):
-        recorder.start()
         for _ in range(ROUNDS // 2):
-            (before,) = select(machine.dsn, LOST)
-            replay = ReplayProcess(tmp_path, connections, spec)
+            if recording:
+                recorder.start()
+            before = machine.reported_losses()
+            replay = ReplayProcess(tmp_path, machine.connections, spec)
             with ended_afterwards(replay):
                 replay.begin(speed=6_000.0, hold=True)
                 replay.until(lambda r: r["published"] > 600)
@@ -70,19 +67,23 @@ def test_what_the_store_lacks_of_a_mirrored_replay_is_reported(machine: Machine,
                 machine.broker.start()
                 if killed:
                     replay.start()
-                code = _played_to_the_end(replay)
+                code = played_to_the_end(replay)
             assert code == 0
             check_whole(committed(machine.broker.bootstrap, replay.topic), machine.dsn, exchange)
+            if not recording:
+                recorder.start()
             caught_up(machine.broker.bootstrap, machine.dsn, restarted=[recorder])
             found, whole = stored(machine.dsn, "replay.test"), stored(machine.dsn, exchange)
             assert set(found) <= set(whole)
-            assert found == whole or select(machine.dsn, LOST) > [before]
+            assert found == whole or machine.reported_losses() > before
+            assert recording or found != whole
+            recorder.stop()
             select(machine.dsn, "DELETE FROM bars WHERE exchange = 'replay.test' RETURNING 1")
 
 
 def ends(machine: Machine, level: IsolationLevel) -> dict[int, int]:
     """The end of each partition of the live bars, for readers of this kind."""
-    client = admin(Connections(kafka_bootstrap=machine.broker.bootstrap), "tests")
+    client = admin(machine.connections, "tests")
     latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     asked = {TopicPartition(topics.MARKET_BARS, number): latest for number in range(topics.PERMANENT_PARTITIONS)}
     answers = client.list_offsets(asked, isolation_level=level)
@@ -104,11 +105,10 @@ def blocked(machine: Machine) -> int | None:
 @pytest.mark.parametrize("killed", [True, False])
 def test_no_transaction_whose_end_is_lost_blocks_the_market(machine: Machine, tmp_path: Path, killed: bool) -> None:
     """The broker has the records of the last transaction, and lost that it is complete: it would wait for ever."""
-    connections = Connections(kafka_bootstrap=machine.broker.bootstrap, store_dsn=SecretStr(machine.dsn))
     exchange = "killed-open" if killed else "running-open"
     insert_minutes(machine.dsn, exchange, SYMBOLS, 300)
     spec = {"source": {"store": {"exchange": exchange, "symbols": SYMBOLS}}, "record": True}
-    replay = ReplayProcess(tmp_path, connections, spec)
+    replay = ReplayProcess(tmp_path, machine.connections, spec)
     with ended_afterwards(replay):
         replay.begin(unpaced=True, hold=True)
         replay.until(lambda r: r["state"] == "holding")
@@ -123,18 +123,61 @@ def test_no_transaction_whose_end_is_lost_blocks_the_market(machine: Machine, tm
             replay.start()
             replay.until(lambda r: r["position"] is not None)
             eventually(lambda: blocked(machine) == 0)
-        code = _played_to_the_end(replay)
+        code = played_to_the_end(replay)
     assert code == 0
     eventually(lambda: blocked(machine) == 0)
 
 
+@pytest.mark.parametrize("kept", ["recorded", "shared"])
+def test_the_recorder_ends_a_transaction_of_a_replay_that_is_gone(machine: Machine, tmp_path: Path, kept: str) -> None:
+    """The Replay and its topic are deleted, and the broker has lost the end of its last transaction."""
+    exchange = f"gone-{kept}"
+    insert_minutes(machine.dsn, exchange, SYMBOLS, 300)
+    shared = {"target": {"topic": topics.MARKET_BARS, "shared": True}}
+    spec = {"source": {"store": {"exchange": exchange, "symbols": SYMBOLS}}}
+    replay = ReplayProcess(tmp_path, machine.connections, spec | ({"record": True} if kept == "recorded" else shared))
+    with ended_afterwards(replay):
+        replay.begin(unpaced=True, hold=True)
+        replay.until(lambda r: r["state"] == "holding")
+        eventually(lambda: blocked(machine) == 0)
+        replay.kill()
+    admin(machine.connections, "tests").delete_topics([replay.topic])[replay.topic].result()
+    machine.broker.kill()
+    assert lose_markers(machine.broker, topics.MARKET_BARS) >= len(SYMBOLS)
+    machine.broker.start()
+    eventually(lambda: (blocked(machine) or 0) >= len(SYMBOLS))
+    with recorders(machine.folder, machine.broker.bootstrap, machine.postgres.dsn("tapedeck_recorder")) as (recorder,):
+        recorder.start()
+        eventually(lambda: blocked(machine) == 0, 60)
+        caught_up(machine.broker.bootstrap, machine.dsn, restarted=[recorder])
+
+
+def test_a_replay_that_is_gone_hides_the_market_for_a_few_seconds(machine: Machine, tmp_path: Path) -> None:
+    """Its pod is killed in mid-transaction, and no other follows: the broker ends the transaction."""
+    insert_minutes(machine.dsn, "open", SYMBOLS, 30_000)
+    source = {"store": {"exchange": "open", "symbols": SYMBOLS}}
+    target = {"topic": topics.MARKET_BARS, "shared": True}
+    for _ in range(KILLS):
+        replay = ReplayProcess(tmp_path, machine.connections, {"source": source, "target": target})
+        with ended_afterwards(replay):
+            replay.begin(unpaced=True)
+            replay.until(lambda r: r["published"] > 600)
+            replay.kill()
+        killed_at = time.monotonic()
+        if blocked(machine):
+            break
+    else:
+        pytest.fail(f"no transaction was open at {KILLS} kills")
+    eventually(lambda: blocked(machine) == 0, HIDDEN_SECONDS)
+    assert time.monotonic() - killed_at < HIDDEN_SECONDS
+
+
 def test_a_replay_ends_where_the_topic_of_its_copy_is_deleted(machine: Machine, tmp_path: Path) -> None:
-    connections = Connections(kafka_bootstrap=machine.broker.bootstrap, store_dsn=SecretStr(machine.dsn))
     insert_minutes(machine.dsn, "deleted", SYMBOLS, 3_000)
     source = {"store": {"exchange": "deleted", "symbols": SYMBOLS}}
     target = {"topic": topics.MARKET_BARS, "shared": True}
-    replay = ReplayProcess(tmp_path, connections, {"source": source, "target": target})
-    client = admin(connections, "tests")
+    replay = ReplayProcess(tmp_path, machine.connections, {"source": source, "target": target})
+    client = admin(machine.connections, "tests")
     with ended_afterwards(replay):
         replay.begin(speed=6_000.0)
         replay.until(lambda r: r["published"] > 600)
@@ -149,15 +192,3 @@ def test_a_replay_ends_where_the_topic_of_its_copy_is_deleted(machine: Machine, 
     published = bars(records)
     assert published == stored(machine.dsn, "deleted")[: len(published)]
     check_watermarks(records)
-
-
-def _played_to_the_end(replay: ReplayProcess) -> int:
-    """Send an anchor as the operator does, and restart a pod that failed for a while; returns the exit code."""
-    for _ in range(RESTARTS):
-        with suppress(httpx.HTTPError, PodEnded):
-            report = replay.until(lambda r: r["position"] is not None)
-            replay.anchor(9, v0=report["position"], unpaced=True)
-        if (code := replay.wait()) != 1:
-            return code
-        replay.start()
-    return 1

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from pods.recorder import (
     BACKFILL,
     LIVE,
@@ -47,6 +49,16 @@ class Machine:
     @property
     def dsn(self) -> str:
         return self.postgres.dsn()
+
+    @property
+    def connections(self) -> Connections:
+        """What the pods of the tests connect to."""
+        return Connections(kafka_bootstrap=self.broker.bootstrap, store_dsn=SecretStr(self.dsn))
+
+    def reported_losses(self) -> int:
+        """How many ingest errors say that the broker has lost records."""
+        query = "SELECT count(*) FROM ingest_errors WHERE strpos(reason, 'the broker lost') > 0"
+        return int(select(self.dsn, query)[0][0])
 
     def publish(self, minutes: int) -> None:
         """Publish more bars of twelve series, some twice, a few trades, and an invalid message per 100 minutes."""

@@ -34,6 +34,8 @@ MINUTE = 60_000
 T0 = 1_522_800_000_000  # 2018-04-04T00:00:00Z
 KEY = b"a key of the tests"
 STARTS = 3
+RESTARTS = 8
+TEMPORARY, FENCED = 1, 75  # exit codes
 ENDING_SECONDS = 10
 # Shared, since a new client costs 40 ms. It keeps no connection: its pool may close one that another thread just got.
 _http = httpx.Client(trust_env=False, timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
@@ -191,6 +193,21 @@ class ReplayProcess:
     def last_report(self) -> Json:
         report: Json = json.loads((self.home / "termination").read_text())
         return report
+
+
+def played_to_the_end(replay: ReplayProcess) -> int:
+    """Send an anchor as the operator does, and restart a pod that failed for a while; returns the exit code.
+
+    Where a broker takes long to come back, it has ended the transaction of the pod that runs on.
+    """
+    for _ in range(RESTARTS):
+        with suppress(httpx.HTTPError, PodEnded):
+            report = replay.until(lambda r: r["position"] is not None)
+            replay.anchor(9, v0=report["position"], unpaced=True)
+        if (code := replay.wait()) not in (TEMPORARY, FENCED):
+            return code
+        replay.start()
+    return code
 
 
 def wait_for(ready: Callable[[], bool], what: str, timeout: float = 30) -> None:

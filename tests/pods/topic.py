@@ -26,6 +26,11 @@ class _TopicCache:
 _CACHES: defaultdict[tuple[str, str], _TopicCache] = defaultdict(_TopicCache)
 
 
+def forget_topic(bootstrap: str, topic: str) -> None:
+    """Read a topic from its beginning at the next call: the broker has lost what earlier calls read."""
+    _CACHES.pop((bootstrap, topic), None)
+
+
 def read_topic(bootstrap: str, topic: str, exchange: str) -> list[tuple[str, dict[str, Any], str]]:
     """(key, value, header) of every record that an exchange has on the topic now, by partition and offset."""
     cache = _CACHES[bootstrap, topic]

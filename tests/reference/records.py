@@ -31,8 +31,8 @@ def page() -> str:
         "results the "
         "run's id. Kafka's timestamps are those of the wall clock, never of the market.\n",
         table(("topic", "written by", "schema"), ((code(name), by, schema) for name, by, schema in _TOPICS)),
-        "The header `td` has the source: `1;<source>` for market data, `1;replay;<uid>;<epoch>` for a replay "
-        "(with `;c` for "
+        "The header `td` has the source: `1;<source>` for market data, `1;replay;<uid>` for a copy that a Replay "
+        "with `record` makes for the store, `1;replay;<uid>;<epoch>` for a replay (with `;c` for "
         "its control records), `1;result;<namespace>;<signature>` for results. A consumer that wants live "
         "records alone "
         "leaves out those of the source `replay`.\n",

@@ -25,6 +25,7 @@ from tapedeck_common.wire import (
     ReplayEnd,
     ReplayStart,
     Watermark,
+    copy_headers,
     decode_bar,
     decode_control,
     encode,
@@ -104,14 +105,15 @@ def test_the_tag_distinguishes_control_records() -> None:
 def test_headers_give_the_origin() -> None:
     assert origin_of(market_headers("live")) == Origin("live")
     assert origin_of(market_headers("replay")) == Origin("replay")
-    assert [origin_of(h).streamed for h in (market_headers("replay"), replay_headers("u", Epoch()))] == [False, True]
+    assert origin_of(copy_headers("u")) == Origin("replay", copied_from="u")
+    assert [origin_of(h).streamed for h in (copy_headers("u"), replay_headers("u", Epoch()))] == [False, True]
     assert origin_of(replay_headers("u", Epoch(3, 1))) == Origin("replay", "u", "3.1", False)
     assert origin_of(replay_headers("u", Epoch(3, 1), control=True)) == Origin("replay", "u", "3.1", True)
     assert Epoch.parse("3.1") == Epoch(3, 1) > Epoch(2, 9)
 
 
 @pytest.mark.parametrize(
-    "value", [b"2;live", b"1", b"1;moon", b"1;synthetic", b"1;replay;u", b"1;replay;;0.0", b"\xff;live"]
+    "value", [b"2;live", b"1", b"1;moon", b"1;synthetic", b"1;replay;", b"1;replay;;0.0", b"\xff;live"]
 )
 def test_unknown_headers_are_rejected_by_name(value: bytes) -> None:
     with pytest.raises(ValueError, match="header td"):

@@ -167,6 +167,7 @@ _TRANSIENT = {
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError._WAIT_COORD,
     KafkaError._UNKNOWN_PARTITION,  # the client's list lacks a topic that was just made
+    KafkaError._NOENT,  # a topic that was just made has no leader yet
 }
 
 

@@ -82,6 +82,10 @@ GRANTS: dict[WorkloadName, tuple[AclGrant, ...]] = {
         AclGrant(_TOPIC, REPLAY_PREFIX, (_READ, AclOperation.DELETE)),
         AclGrant(_TOPIC, POINTS_PREFIX, (_READ, AclOperation.DELETE)),
         AclGrant(_GROUP, RECORDER_GROUP, (_READ,)),
+        # To end what a Replay that is gone left open, with a record that is aborted.
+        AclGrant(_TRANSACTION, REPLAY_PREFIX, (_WRITE,)),
+        AclGrant(_TOPIC, MARKET_BARS, (_WRITE,)),
+        AclGrant(_TOPIC, MARKET_TRADES, (_WRITE,)),
         AclGrant(_GROUP, SINK_GROUP_PREFIX, (_READ,)),
     ),
     "gateway": (
@@ -93,7 +97,11 @@ GRANTS: dict[WorkloadName, tuple[AclGrant, ...]] = {
 }
 # Of the release's own users alone: a Replay with `target` publishes to the market of all namespaces.
 _SHARED_GRANTS: dict[WorkloadName, tuple[AclGrant, ...]] = {
-    "replay": (AclGrant(_TOPIC, MARKET_BARS, (_WRITE,)), AclGrant(_TOPIC, MARKET_TRADES, (_WRITE,))),
+    "replay": (
+        AclGrant(_TOPIC, MARKET_BARS, (_WRITE,)),
+        AclGrant(_TOPIC, MARKET_TRADES, (_WRITE,)),
+        AclGrant(_TOPIC, MARKET_INGEST, (_WRITE,)),  # which copies the broker has lost
+    ),
 }
 
 

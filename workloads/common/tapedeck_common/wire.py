@@ -1,7 +1,7 @@
 """The format of records on the log: a JSON value, the key ``exchange:symbol``, and one header ``td``.
 
 The header is ``1;source`` for market data, ``1;replay;uid;epoch`` for the records of a replay's stream, and
-``1;replay;uid;epoch;c`` for its control records, whose value has the type in its tag. ``1;replay`` is a copy that a
+``1;replay;uid;epoch;c`` for its control records, whose value has the type in its tag. ``1;replay;uid`` is a copy that a
 replay with ``record: true`` makes for the store: market data of the exchange ``replay.<name>``. Results of runs have a
 signature there, see result_signatures.
 """
@@ -42,12 +42,13 @@ def encode_all(records: list[Any]) -> list[bytes]:
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """The source of a record, from its header."""
+    """The source of a record, from its header. ``copied_from`` is the uid of the replay that made a copy."""
 
     source: RecordSource
     replay_uid: str = ""
     epoch: str = ""
     control: bool = False
+    copied_from: str = ""
 
     @property
     def streamed(self) -> bool:
@@ -149,6 +150,11 @@ def market_headers(source: RecordSource) -> Headers:
     return [(HEADER, f"{HEADER_VERSION};{source}".encode())]
 
 
+def copy_headers(uid: str) -> Headers:
+    """Headers of a copy that a replay makes for the store."""
+    return [(HEADER, f"{HEADER_VERSION};replay;{uid}".encode())]
+
+
 def replay_headers(uid: str, epoch: Epoch, *, control: bool = False) -> Headers:
     """Headers of a record of a replay's topic."""
     text = f"{HEADER_VERSION};replay;{uid};{epoch}"
@@ -176,6 +182,8 @@ def _parse_origin(value: bytes) -> Origin:
         raise InvalidInput(f"header {HEADER}: got source {parts[1]!r}, expected live, backfill or replay") from None
     if source != "replay" or len(parts) == 2:
         return Origin(source)
+    if len(parts) == 3 and parts[2]:
+        return Origin(source, copied_from=parts[2])
     if len(parts) < 4 or not parts[2]:
         raise InvalidInput(f"header {HEADER}: got {value!r}, expected a replay's uid and epoch")
     return Origin(source, parts[2], parts[3], parts[4:] == ["c"])

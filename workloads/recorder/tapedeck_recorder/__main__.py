@@ -17,6 +17,7 @@ from tapedeck_common.result_signatures import ResultVerifier, read_key
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.report import RecorderReport, ReportState
 from tapedeck_crds.sink import RecorderOptions
+from tapedeck_recorder.kafka.hanging_transactions import end_hanging_transactions
 from tapedeck_recorder.metrics import WANTED_REPLICAS
 from tapedeck_recorder.recorder import Recorder
 from tapedeck_recorder.sinks.sink_delivery import SinkDelivery, join_all, start_all
@@ -69,6 +70,7 @@ class RecorderWorkload(Workload):
         if settings.replay_uids_url:
             gc = (connections, settings.replay_uids_url, stop, settings.topic_gc_seconds)
             threading.Thread(target=run_topic_gc, args=gc, name="topic-gc", daemon=True).start()
+        threading.Thread(target=end_hanging_transactions, args=(connections, stop), name="hanging", daemon=True).start()
         self._deliveries = start_all(connections, verifier, options.sinks, settings.sinks, stop)
         try:
             self._record(connections, verifier)

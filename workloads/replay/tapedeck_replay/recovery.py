@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 
 import msgspec
@@ -15,15 +15,15 @@ from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from tapedeck_common import wire
 from tapedeck_common.kafka import BrokerAdmin, admin, consumer, is_transient, kafka_error
-from tapedeck_common.log_positions import Partition, list_offsets
+from tapedeck_common.log_positions import LogPosition, Partition, list_offsets
 from tapedeck_common.logs import log
+from tapedeck_common.replay_transactions import SHARED_TIMEOUT_MS
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import replay_topic
 from tapedeck_crds.errors import InvalidInput, Unavailable
 from tapedeck_replay.errors import TransactionAborted, describe_kafka_error, lost_records
 from tapedeck_replay.output.partition_output import PartitionOutput
 from tapedeck_replay.output.position import ReplayPosition, from_metadata
-from tapedeck_replay.output.writer import SHARED_TIMEOUT_MS
 
 READ_SECONDS = 15.0
 FINISH_SECONDS = 5.0
@@ -38,12 +38,14 @@ LOOK_AHEAD = 1_000  # others may have written before the start record
 class RecoveredState:
     """``position`` is None where nothing was committed yet; ``start`` also where retention deleted the record.
 
-    ``trailing`` records of the replay follow the position on the log.
+    ``trailing`` records of the replay follow the position on the log. ``copies`` are the committed positions on the
+    partitions of the mirror topic.
     """
 
     position: ReplayPosition | None = None
     start: wire.ReplayStart | None = None
     trailing: int = 0
+    copies: Mapping[int, LogPosition] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def _recover(connections: Connections, output: PartitionOutput) -> RecoveredStat
         return RecoveredState(end.position, start, end.trailing)
     position = from_metadata(committed.metadata)
     if agree(position, end):
-        return RecoveredState(position, start)
+        return RecoveredState(position, start, copies=position.copies)
     # They are committed together, so the broker has lost one of them. What is on the log is what consumers read.
     log.error(
         "the broker lost records or the position; continuing after the last record on the log",
@@ -155,7 +157,7 @@ def _recover(connections: Connections, output: PartitionOutput) -> RecoveredStat
         position=position.v,
         on_log=None if end.position is None else end.position.v,
     )
-    return RecoveredState(end.position, start, end.trailing)
+    return RecoveredState(end.position, start, end.trailing, position.copies)
 
 
 @stamina.retry(on=is_transient, attempts=6, timeout=60.0, wait_max=3.0)

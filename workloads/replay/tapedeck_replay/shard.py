@@ -19,6 +19,7 @@ from tapedeck_crds.errors import Unavailable
 from tapedeck_crds.replay import ReplaySpec
 from tapedeck_crds.report import ReplayReport, ReportState
 from tapedeck_replay.clock.controls import ControlQueue
+from tapedeck_replay.copy_losses import report_lost_copies
 from tapedeck_replay.errors import InvalidReplay, ReplayStopped, describe_kafka_error
 from tapedeck_replay.output.mirroring import market_topic, mirror_topics
 from tapedeck_replay.output.partition_output import PartitionOutput
@@ -86,7 +87,9 @@ class ReplayShard:
             log.info("output opened", recovered=recovered.position is not None)
             start = self._start_record(recovered, spec, source, connections)
             self._dataset = dataset = dataset_of(spec, start).for_shard(shard, spec.shards)
-            output.mirrors = mirror_topics(spec, self._settings.name, dataset.exchange)
+            output.mirrors = mirror_topics(spec, self._settings.name, self._settings.uid, dataset.exchange)
+            report_losses = partial(report_lost_copies, connections, output, self._settings.name)
+            report_losses(recovered.copies)
             player = Player(
                 source,
                 dataset,
@@ -94,7 +97,7 @@ class ReplayShard:
                 self._controls,
                 position=self._initial_position(recovered, dataset, source),
                 start=start if recovered.position is None and recovered.start is None else None,
-                require_on_log=partial(require_on_log, connections, output),
+                require_on_log=partial(_check_log, connections, output, report_losses),
                 skip=spec.clock is not None and spec.clock.catch_up == "skip",
             )
             self._player = player
@@ -103,6 +106,7 @@ class ReplayShard:
             if not player.play():
                 raise ReplayStopped("stopped before the end; the next pod resumes")
             release_mirrors(connections, output)
+            report_losses()
         finally:
             output.close()
 
@@ -154,6 +158,14 @@ class ReplayShard:
         self._last_heartbeat = time.monotonic()
         if self._stopping:
             raise ReplayStopped("stopped before the first record was published; the next pod starts again")
+
+
+def _check_log(
+    connections: Connections, output: PartitionOutput, report_losses: Callable[[], None], position: ReplayPosition
+) -> None:
+    """What to do where a transaction was aborted: the broker may have lost records. Raises Unavailable."""
+    require_on_log(connections, output, position)
+    report_losses()
 
 
 def _report_state(player: Player) -> ReportState:

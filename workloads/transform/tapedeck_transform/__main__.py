@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tapedeck_common import topics
 from tapedeck_common.kafka import admin, consumer
+from tapedeck_common.logs import log
 from tapedeck_common.pod.shell import Workload, log_failure, run_pod, with_failure
 from tapedeck_common.sandbox.descendants import adopt_orphans, sweep
 from tapedeck_common.settings import Connections, PodSettings
@@ -21,7 +22,7 @@ from tapedeck_crds.transforms import Transform
 from tapedeck_transform.execution_plan import sort_by_dependency
 from tapedeck_transform.functions import UserFunctions
 from tapedeck_transform.offsets import GroupOffsets
-from tapedeck_transform.pipeline import TransformPipeline
+from tapedeck_transform.pipeline import PointsUncertain, TransformPipeline
 from tapedeck_transform.publisher import PointPublisher
 from tapedeck_transform.stats import TransformStats
 from tapedeck_transform.topic_selection import TopicSelection, select_feed, select_replay
@@ -108,26 +109,35 @@ class TransformWorkload(Workload):
             if not self._wait_for_topic(connections, selection):
                 return
             topic = _ensure_points_topic(connections, selection)
-            publisher = PointPublisher(connections, settings.name, topic, selection.recorded_as)
-            self._pipeline = pipeline = TransformPipeline(
-                reader,
-                GroupOffsets(connections, name, reader, self._transforms),
-                publisher,
-                selection,
-                self._transforms,
-                functions.call,
-                warmup,
-                self._stats,
-                self.stop_requested,
-            )
-            pipeline.open(None if selection.replay else time_ms(settings.since) if settings.since else 0)
-            self._state, self._reason = "running", "Transforming"
-            if pipeline.run():
-                self._state, self._reason = "complete", "Complete"
-                self.stop_requested.wait()
+            while not self.stop_requested.is_set():
+                publisher = PointPublisher(connections, settings.name, topic, selection.recorded_as)
+                self._pipeline = TransformPipeline(
+                    reader,
+                    GroupOffsets(connections, name, reader, self._transforms, publisher.outputs),
+                    publisher,
+                    selection,
+                    self._transforms,
+                    functions.call,
+                    warmup,
+                    self._stats,
+                    self.stop_requested,
+                )
+                self._run(self._pipeline, selection)
         finally:
             reader.close()
             warmup.close()
+
+    def _run(self, pipeline: TransformPipeline, selection: TopicSelection) -> None:
+        """Compute until a stop, or until points may be lost."""
+        since = self._settings.since
+        try:
+            pipeline.open(None if selection.replay else time_ms(since) if since else 0)
+            self._state, self._reason = "running", "Transforming"
+            if pipeline.run():
+                self._state, self._reason = "complete", "Complete"
+                pipeline.hold()
+        except PointsUncertain as error:
+            log.warning("resuming", reason=str(error))
 
     def _wait_for_topic(self, connections: Connections, selection: TopicSelection) -> bool:
         """Wait until the topics exist: a Replay creates its own. False after a stop. Raises KafkaException."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
@@ -21,13 +21,23 @@ from tapedeck_common.log_positions import (
     to_topic_partition,
 )
 from tapedeck_common.logs import log
+from tapedeck_common.published_log import PublishedLog
 from tapedeck_common.settings import Connections
 from tapedeck_common.topic_ids import topic_ids
 from tapedeck_crds.transforms import Transform
+from tapedeck_transform.checkpoints import (
+    Checkpoint,
+    Trail,
+    extended,
+    from_text,
+    last_intact,
+    newest_positions,
+    to_text,
+)
 
 REQUEST_SECONDS = 10.0
 FRESH_RECORDS = 10_000  # read before the first offset: the store may not contain them yet
-VERSION = "2"
+VERSION = "3"
 CHECK_SECONDS = 0.5
 FETCH_DELAY_MS = 1_000  # a record is fetched within so long of its write
 
@@ -48,18 +58,20 @@ class _Committed(NamedTuple):
     """What a pod committed. ``read_from`` is None where the transforms have changed since."""
 
     position: LogPosition = LogPosition()
+    trail: Trail = ()
     read_from: int | None = None
     used_store: bool = False
 
 
 class _Log(NamedTuple):
     """A partition's log from ``low`` on; ``following`` is where it continues after what was committed, and ``first``
-    the first record to publish results of if nothing was.
+    the first record to publish results of if nothing was. The results of records from ``unpublished`` on are missing.
     """
 
     low: int
     following: int
     first: int
+    unpublished: int
 
 
 def fingerprint(transforms: Iterable[Transform]) -> str:
@@ -69,21 +81,32 @@ def fingerprint(transforms: Iterable[Transform]) -> str:
 
 
 class GroupOffsets:
-    """The resume points of a consumer group. With each the topic's id is committed, and a hash of the transforms.
+    """The resume points of a consumer group. With each the topic's id is committed, a hash of the transforms, and what
+    was published. ``outputs`` returns the partitions to which the points of a partition's records are published.
 
     Offsets do not apply to a topic that was created again under the same name.
     """
 
-    def __init__(self, connections: Connections, group: str, reader: Consumer, transforms: Iterable[Transform]) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        group: str,
+        reader: Consumer,
+        transforms: Iterable[Transform],
+        outputs: Callable[[Partition], Sequence[Partition]],
+    ) -> None:
         self._connections, self._group, self._reader = connections, group, reader
         self._fingerprint = fingerprint(transforms)
+        self._outputs = outputs
         self._topic_ids: dict[str, str] = {}
+        self._trails: dict[Partition, Trail] = {}
+        self._published = PublishedLog(connections, group, ())
 
     def resume_points(self, topic_names: Iterable[str], since_ms: int | None) -> dict[Partition, ResumePoint]:
         """The resume point of each partition: as committed, else at the first record written at ``since_ms`` or later.
 
-        ``since_ms`` None: at the first record. Where the broker lost records that were processed, it is before them.
-        Raises KafkaException, also for a topic that does not exist, and NoTopicIds.
+        ``since_ms`` None: at the first record. Where the broker lost records that were processed, or their points, it
+        is before them. Raises KafkaException, also for a topic that does not exist, and NoTopicIds.
         """
         self._topic_ids = topic_ids(admin(self._connections, self._group), topic_names)
         partitions = [each for name in self._topic_ids for each in self._partitions(name)]
@@ -91,22 +114,46 @@ class GroupOffsets:
         positions = {key: each.position for key, each in committed.items()}
         following = continuations(self._connections, self._group, self._group, positions)
         first_offsets = {} if since_ms is None else offsets_since(self._reader, committed, since_ms)
+        missing = self._missing_points(committed)
         points = {}
         for key, each in committed.items():
             low, _ = self._reader.get_watermark_offsets(TopicPartition(*key), timeout=REQUEST_SECONDS)
-            of_log = _Log(low, following.get(key, each.position.offset), first_offsets.get(key, low))
-            if of_log.following < each.position.offset:
-                log.error("the broker lost processed records", topic=key[0], partition=key[1], offset=of_log.following)
+            intact = last_intact(each.trail, self._outputs(key), missing)
+            unpublished = low if intact is None else intact.offset
+            of_log = _Log(low, following.get(key, each.position.offset), first_offsets.get(key, low), unpublished)
+            _log_losses(key, each.position.offset, of_log)
             points[key] = _resume_point(each, of_log, has_store=since_ms is not None)
+            first = points[key].publish_from.offset
+            kept = [checkpoint for checkpoint in each.trail if checkpoint.offset <= first]
+            self._trails[key] = tuple(kept) or (Checkpoint(first),)
         return points
 
+    def confirm(self, acknowledged: Mapping[Partition, int]) -> bool:
+        """Whether points that the broker acknowledged, the last at these offsets, are on the log.
+
+        False where it may have lost them: resume again. Raises KafkaException.
+        """
+        return self._published.confirm(acknowledged)
+
     def commit(self, points: Mapping[Partition, ResumePoint]) -> None:
-        """Commit the resume points. Raises KafkaException."""
+        """Commit the resume points, after their points are confirmed. Raises KafkaException."""
+        for partition, point in points.items():
+            written = [self._published.confirmed.get(each, LogPosition()) for each in self._outputs(partition)]
+            checkpoint = Checkpoint(point.publish_from.offset, tuple(written))
+            self._trails[partition] = extended(self._trails[partition], checkpoint)
         offsets = [
-            to_topic_partition(partition, point.publish_from, self._metadata(partition[0], point))
+            to_topic_partition(partition, point.publish_from, self._metadata(partition, point))
             for partition, point in points.items()
         ]
         _checked(self._reader.commit(offsets=offsets, asynchronous=False) or [])
+
+    def _missing_points(self, committed: Mapping[Partition, _Committed]) -> dict[Partition, int]:
+        """Where the logs of points now end that lack some which were published."""
+        outputs = {key: self._outputs(key) for key in committed}
+        known = newest_positions({key: (each.trail, outputs[key]) for key, each in committed.items()})
+        partitions = {each for some in outputs.values() for each in some}
+        self._published = PublishedLog(self._connections, self._group, partitions, known)
+        return self._published.missing()
 
     def _partitions(self, name: str) -> list[TopicPartition]:
         topic = self._reader.list_topics(name, timeout=REQUEST_SECONDS).topics[name]
@@ -118,35 +165,44 @@ class GroupOffsets:
         found = _checked(self._reader.committed(partitions, timeout=REQUEST_SECONDS))
         return {(each.topic, each.partition): self._parse(each) for each in found}
 
-    def _metadata(self, topic: str, point: ResumePoint) -> str:
+    def _metadata(self, partition: Partition, point: ResumePoint) -> str:
         """What is committed with the offset ``publish_from``."""
-        fields = (VERSION, self._topic_ids[topic], self._fingerprint, point.read_from, int(point.use_store))
-        return ";".join(map(str, fields))
+        known = (VERSION, self._topic_ids[partition[0]], to_text(self._trails[partition]))
+        return ";".join(map(str, (*known, self._fingerprint, point.read_from, int(point.use_store))))
 
     def _parse(self, committed: TopicPartition) -> _Committed:
         fields = (committed.metadata or "").split(";")
         if fields[:2] != [VERSION, self._topic_ids[committed.topic]]:
             return _Committed()
         position = from_topic_partition(committed)
-        if len(fields) != 5 or fields[2] != self._fingerprint or not fields[3].isdigit():
-            return _Committed(position)
-        return _Committed(position, int(fields[3]), fields[4] == "1")
+        trail = from_text(fields[2])
+        if fields[3] != self._fingerprint:
+            return _Committed(position, trail)
+        return _Committed(position, trail, int(fields[4]), fields[5] == "1")
 
 
 def _resume_point(committed: _Committed, of_log: _Log, *, has_store: bool) -> ResumePoint:
     if committed.position.offset == NO_OFFSET:
         first = of_log.first
         return ResumePoint(_before(first, of_log.low) if has_store else first, LogPosition(first), has_store)
-    if of_log.following < committed.position.offset:
-        # The state was of records that are lost. Without a store, that of a Replay begins with its topic.
-        earlier = _before(of_log.following, of_log.low) if has_store else of_log.low
-        return ResumePoint(earlier, LogPosition(of_log.following), has_store)
     offset = committed.position.offset
+    again = max(min(of_log.following, of_log.unpublished), of_log.low)
+    if again < offset:
+        # The committed state is a later one, or of lost records. Without a store, a Replay's begins with its topic.
+        return ResumePoint(_before(again, of_log.low) if has_store else of_log.low, LogPosition(again), has_store)
     publish_from = committed.position if offset >= of_log.low else LogPosition(of_log.low)
     if committed.read_from is None:  # the state of other transforms is computed from earlier records
         return ResumePoint(_before(offset, of_log.low), publish_from, has_store)
     use_store = has_store and (committed.used_store or committed.read_from < of_log.low)
     return ResumePoint(max(committed.read_from, of_log.low), publish_from, use_store)
+
+
+def _log_losses(partition: Partition, committed: int, of_log: _Log) -> None:
+    place = {"topic": partition[0], "partition": partition[1]}
+    if of_log.following < committed:
+        log.error("the broker lost processed records", **place, offset=of_log.following)
+    if of_log.unpublished < committed:
+        log.error("the broker lost points, which are published again", **place, offset=of_log.unpublished)
 
 
 def _checked(answers: list[TopicPartition]) -> list[TopicPartition]:

@@ -10,8 +10,9 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tapedeck_common import wire
-from tapedeck_common.log_positions import LogPosition, Partition, position_after
+from tapedeck_common.log_positions import LogPosition, Partition, message_partition, position_after
 from tapedeck_common.market import Bar, Point
+from tapedeck_crds.errors import Unavailable
 from tapedeck_crds.transforms import Transform
 from tapedeck_transform.execution_plan import plan_series
 from tapedeck_transform.offsets import CatchUpTracker, GroupOffsets, ResumePoint
@@ -25,6 +26,7 @@ from tapedeck_transform.warmup import WarmupReader
 
 BATCH, WAIT_SECONDS = 1_000, 0.1
 COMMIT_SECONDS = 1.0
+CONFIRM_SECONDS = 10.0  # where there is nothing to commit
 REREAD_MAX = 500_000  # records of a partition after a restart
 
 
@@ -35,8 +37,15 @@ class _TrackedSeries(NamedTuple):
     warmed_up_at: int
 
 
+class PointsUncertain(Unavailable):
+    """A leader of the points' topic has changed: it may have lost points. Another pipeline publishes them again."""
+
+
 class TransformPipeline:
-    """The transforms of one Feed or Replay. At-least-once: an offset is committed after its points are delivered."""
+    """The transforms of one Feed or Replay. At-least-once: an offset is committed once its points are on the log.
+
+    Every method that waits for the broker raises KafkaException, and PointsUncertain.
+    """
 
     def __init__(
         self,
@@ -61,7 +70,7 @@ class TransformPipeline:
         self._at_end: set[Partition] = set()
         self._ended: set[Partition] = set()  # whose Replay has ended
         self._tracker = CatchUpTracker(reader)
-        self._committed_at = time.monotonic()
+        self._committed_at = self._confirmed_at = time.monotonic()
         self._uncommitted: set[Partition] = set()
         self.lookbacks: dict[str, int] = {}
 
@@ -91,6 +100,11 @@ class TransformPipeline:
                 self._stats.catch_up(moment)
         self._commit()
         return False
+
+    def hold(self) -> None:
+        """Wait for a stop, after the end of a Replay."""
+        while not self._stop.wait(COMMIT_SECONDS):
+            self._commit()
 
     def _next_offsets(self) -> dict[Partition, int]:
         return {key: position.offset for key, position in self._next.items()}
@@ -133,7 +147,8 @@ class TransformPipeline:
 
     def _publish(self, points: list[Point], message: Message) -> None:
         if points:
-            self._publisher.publish(points, self._selection.point_headers(message))
+            headers = self._selection.point_headers(message)
+            self._publisher.publish(points, headers, message_partition(message))
         for point in points:
             self._stats.count_point(point.series)
 
@@ -181,11 +196,16 @@ class TransformPipeline:
         return _TrackedSeries(state, offset if count else -1)
 
     def _commit(self) -> None:
-        """Wait for every delivery, then commit the resume points. Raises KafkaException."""
+        """Wait for every delivery, then commit the resume points."""
         self._committed_at = time.monotonic()
-        if not self._uncommitted:
+        if not self._uncommitted and self._committed_at - self._confirmed_at < CONFIRM_SECONDS:
             return
         self._publisher.flush()
+        if not self._offsets.confirm(self._publisher.take_acknowledged()):
+            raise PointsUncertain("the broker was restarted; points that it may have lost are published again")
+        self._confirmed_at = time.monotonic()
+        if not self._uncommitted:
+            return
         points = {key: self._resume_point(key) for key in self._uncommitted}
         self._offsets.commit(points)
         self._uncommitted.clear()

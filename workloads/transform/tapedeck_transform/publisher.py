@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from tapedeck_common import topics
 from tapedeck_common.kafka import producer
+from tapedeck_common.log_positions import Partition, message_offset, message_partition
 from tapedeck_common.market import Bar, Point, series_key
 from tapedeck_common.records import IngestError
 from tapedeck_common.settings import Connections
@@ -17,6 +18,7 @@ from tapedeck_transform.values import Record
 
 FLUSH_SECONDS = 30.0
 PAYLOAD_MAX = 500
+ANY_PARTITION = -1  # the one that the key gives
 
 
 class PointPublisher:
@@ -26,15 +28,28 @@ class PointPublisher:
         self._name, self._topic, self._recorded_as = name, topic, recorded_as
         self._producer = producer(connections, f"transform-{name}", {"delivery.timeout.ms": int(FLUSH_SECONDS * 1000)})
         self._error: KafkaError | None = None
+        self._acknowledged: dict[Partition, int] = {}
 
-    def publish(self, points: list[Point], headers: Headers) -> None:
-        """Queue points, and copies with another exchange id if they are to be stored."""
+    def outputs(self, partition: Partition) -> tuple[Partition, ...]:
+        """The partitions to which the points of a partition's records are published."""
+        number = partition[1]  # as the key gives it: both topics have as many partitions
+        stored = (topics.MARKET_POINTS, number % topics.PERMANENT_PARTITIONS)
+        return ((self._topic, number), stored) if self._recorded_as else ((self._topic, number),)
+
+    def publish(self, points: list[Point], headers: Headers, partition: Partition) -> None:
+        """Queue points of a partition's record, and copies with another exchange id if they are to be stored."""
+        output, *stored = self.outputs(partition)
         for point in points:
-            self._produce(self._topic, series_key(point.exchange, point.symbol), encode(point), headers)
-            if self._recorded_as:
+            self._produce(output, series_key(point.exchange, point.symbol), encode(point), headers)
+            for place in stored:
                 copy = Point(self._recorded_as, *(getattr(point, name) for name in point.__struct_fields__[1:]))
                 key = series_key(copy.exchange, copy.symbol)
-                self._produce(topics.MARKET_POINTS, key, encode(copy), market_headers("replay"))
+                self._produce(place, key, encode(copy), market_headers("replay"))
+
+    def take_acknowledged(self) -> dict[Partition, int]:
+        """The last acknowledged offset of each partition, of points that were acknowledged since the last call."""
+        acknowledged, self._acknowledged = self._acknowledged, {}
+        return acknowledged
 
     def publish_error(self, transform: str, record: Record, reason: str) -> None:
         """Queue an ingest error for a record without a result."""
@@ -49,7 +64,7 @@ class PointPublisher:
             at=time.time_ns() // 1_000_000,
         )
         key = series_key(record.exchange, record.symbol)
-        self._produce(topics.MARKET_INGEST, key, encode(error), market_headers("live"))
+        self._produce((topics.MARKET_INGEST, ANY_PARTITION), key, encode(error), market_headers("live"))
 
     def poll(self) -> None:
         """Handle delivery reports. Raises KafkaException for a failed delivery."""
@@ -64,10 +79,12 @@ class PointPublisher:
         if len(self._producer):
             raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT, f"{len(self._producer)} points not delivered"))
 
-    def _produce(self, topic: str, key: str, value: bytes, headers: Headers) -> None:
+    def _produce(self, place: Partition, key: str, value: bytes, headers: Headers) -> None:
+        topic, partition = place
+        on_delivery = self._on_delivery if partition == ANY_PARTITION else self._on_point_delivery
         while True:
             try:
-                self._producer.produce(topic, value, key, headers=[*headers], on_delivery=self._on_delivery)
+                self._producer.produce(topic, value, key, partition, on_delivery, headers=[*headers])
                 return
             except BufferError:  # temporary: each queued record is delivered or fails within its timeout
                 self._producer.poll(0.1)
@@ -76,3 +93,8 @@ class PointPublisher:
     def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
         if error is not None:
             self._error = error
+
+    def _on_point_delivery(self, error: KafkaError | None, message: Message) -> None:
+        self._on_delivery(error, message)
+        if error is None:
+            self._acknowledged[message_partition(message)] = message_offset(message)

@@ -34,14 +34,14 @@ class MirrorTopic:
         )
 
 
-def mirror_topics(spec: ReplaySpec, name: str, exchange: str) -> list[MirrorTopic]:
+def mirror_topics(spec: ReplaySpec, name: str, uid: str, exchange: str) -> list[MirrorTopic]:
     """The copies that a spec requests: for live consumers (``target``), and for the store (``record``)."""
     mirrors = []
     if spec.target is not None:
         mirrors.append(MirrorTopic(spec.target.topic, None, exchange, exchange))
     if spec.record:
-        # Without the uid: the recorder drops records of a replay's stream, and keeps those of its exchange id.
-        mirrors.append(MirrorTopic(market_topic(spec), wire.market_headers("replay"), exchange, recorded_market(name)))
+        # Not the stream's headers: the recorder drops records of a stream, and keeps those of this exchange id.
+        mirrors.append(MirrorTopic(market_topic(spec), wire.copy_headers(uid), exchange, recorded_market(name)))
     return mirrors
 
 

@@ -14,23 +14,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from confluent_kafka import Consumer, TopicPartition
+import msgspec
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tapedeck_common import wire
-from tapedeck_common.kafka import consumer
+from tapedeck_common.kafka import consumer, kafka_error
+from tapedeck_common.log_positions import LogPosition, Partition
+from tapedeck_common.published_log import PublishedLog
+from tapedeck_common.replay_transactions import WRITERS, aborted_record, transactional_ids
 from tapedeck_common.settings import Connections
 from tapedeck_common.wire import ControlRecord, Epoch
 from tapedeck_crds.errors import Unavailable
 from tapedeck_replay import metrics
-from tapedeck_replay.errors import TransactionAborted, lost_records
+from tapedeck_replay.errors import TransactionAborted, describe_kafka_error, lost_records
 from tapedeck_replay.output.mirroring import MirrorTopic
 from tapedeck_replay.output.position import ReplayPosition, to_metadata
 from tapedeck_replay.output.writer import CLOSE_SECONDS, TransactionalWriter, Watchdog
-
-WRITERS = 2
 
 
 class PartitionOutput:
@@ -57,10 +59,11 @@ class PartitionOutput:
         self.shared = bool(shared)
         self.shared_partitions = shared
         self.mirrors: Sequence[MirrorTopic] = ()
+        self._copies = PublishedLog(connections, topic, [(each.topic, each.partition) for each in shared])
         watchdog = Watchdog(on_hang)
-        ids = [f"{topic}.{shard}.{number}" for number in range(WRITERS)]
         self._writer, self._other = (
-            TransactionalWriter(connections, self.partition, each, watchdog, self.shared) for each in ids
+            TransactionalWriter(connections, self.partition, each, watchdog, self.shared)
+            for each in transactional_ids(topic, shard)
         )
         self._last_offset: int | None = None  # of the last transaction's last record
         # Never subscribes: it represents the group in transactions and reads its committed offset.
@@ -88,15 +91,26 @@ class PartitionOutput:
 
     def abort_on(self, places: Sequence[TopicPartition]) -> None:
         """Abort on these partitions what is left of this Replay's transactions. None may be open."""
-        aborted = wire.encode(wire.EpochStart(str(Epoch()), 0, "seek"))
         for writer in (self._writer, self._other):
             writer.begin()
             for place in places:
-                writer.produce_on(place, aborted, self._control_headers)
+                writer.produce_on(place, aborted_record(), self._control_headers)
             reached = writer.flush()
             writer.abort()
             if not reached:  # nothing of this id is on the partition that the broker could abort
                 raise TransactionAborted("the broker did not take the records that abort unfinished transactions")
+
+    def lost_copies(self, known: Mapping[int, LogPosition] | None = None) -> dict[Partition, range]:
+        """The offsets on the mirror topic that the broker has lost, up to this Replay's last copy, each told once.
+
+        ``known`` are the positions that an earlier pod committed. No transaction may be open. Raises KafkaException.
+        """
+        if not self.shared:
+            return {}
+        topic = self.shared_partitions[0].topic
+        self._copies.confirmed |= {(topic, number): position for number, position in (known or {}).items()}
+        before = dict(self._copies.confirmed)
+        return {each: range(end, before[each].offset) for each, end in self._copies.missing().items()}
 
     def set_epoch(self, epoch: Epoch) -> None:
         """Put this epoch in the headers of the following records."""
@@ -129,19 +143,22 @@ class PartitionOutput:
     def commit(self, position: ReplayPosition) -> None:
         """Start to commit the open transaction together with the position, once the previous one is committed."""
         self.wait_committed()
-        offset = TopicPartition(self.topic, self.shard, position.published, metadata=to_metadata(position))
         self._flushed = threading.Event()
-        self._pending_commit = self._threads.submit(self._flush_and_commit, self._writer, offset, self._flushed)
+        self._pending_commit = self._threads.submit(self._flush_and_commit, self._writer, position, self._flushed)
         self._pending_commit.add_done_callback(lambda _: self._on_commit())
         self._writer, self._other = self._other, self._writer
 
-    def _flush_and_commit(self, writer: TransactionalWriter, offset: TopicPartition, flushed: threading.Event) -> None:
+    def _flush_and_commit(
+        self, writer: TransactionalWriter, position: ReplayPosition, flushed: threading.Event
+    ) -> None:
         """Flush and commit in one thread: with two waiting threads librdkafka's flush only polls every 10 ms."""
         started = time.monotonic()
         try:
             if writer.flush():
                 flushed.set()
             self._require_growth(writer)
+            metadata = to_metadata(msgspec.structs.replace(position, copies=self._confirmed_copies(writer)))
+            offset = TopicPartition(self.topic, self.shard, position.published, metadata=metadata)
             writer.commit(offset, self.group)
             metrics.COMMIT_SECONDS.observe(time.monotonic() - started)
         finally:
@@ -156,6 +173,15 @@ class PartitionOutput:
         if before is None or self._last_offset is None or self._last_offset - before >= writer.records:
             return
         raise Unavailable(lost_records(self.topic, self.shard))
+
+    def _confirmed_copies(self, writer: TransactionalWriter) -> dict[int, LogPosition]:
+        """The positions after all copies. Raises TransactionAborted where the broker may have lost some of these."""
+        try:
+            if writer.copied and not self._copies.confirm(writer.copied):
+                raise TransactionAborted(f"{self.topic}: the mirror topic has another leader, which may lack records")
+        except KafkaException as error:
+            raise Unavailable(f"{self.topic}: {describe_kafka_error(kafka_error(error))}") from error
+        return {number: position for (_, number), position in self._copies.confirmed.items()}
 
     def wait_committed(self) -> None:
         """Wait for the pending commit, if there is one. Raises the error of the last commit."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from tapedeck_common.json_text import json_decoder
+from tapedeck_common.log_positions import LogPosition
 from tapedeck_common.market import OrderKey
 from tapedeck_common.wire import ClockState, Epoch, Watermark
 from tapedeck_crds.clock import Anchor
@@ -19,7 +20,8 @@ class ReplayPosition(msgspec.Struct, frozen=True, kw_only=True):
 
     ``v`` is the event time up to which the partition is complete, milliseconds UTC. ``last`` is the order key of the
     last record of the epoch, None before the first. ``passed`` counts the records of one pass up to ``v`` (None: not
-    known), ``published`` those of all epochs on the partition.
+    known), ``published`` those of all epochs on the partition. ``copies`` are the positions after the copies on the
+    partitions of the mirror topic.
     """
 
     v: int
@@ -29,6 +31,7 @@ class ReplayPosition(msgspec.Struct, frozen=True, kw_only=True):
     published: int = 0
     anchor: msgspec.Raw = msgspec.Raw(b"null")
     ended: bool = False
+    copies: dict[int, LogPosition] = {}
 
     @property
     def control_epoch(self) -> int:

@@ -15,6 +15,8 @@ import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from tapedeck_common.kafka import kafka_error, transactional_producer
+from tapedeck_common.log_positions import Partition, message_offset, message_partition
+from tapedeck_common.replay_transactions import SHARED
 from tapedeck_common.settings import Connections
 from tapedeck_common.wire import Headers
 from tapedeck_crds.errors import Fenced, Unavailable
@@ -25,9 +27,6 @@ CALL_SECONDS = 10.0
 HUNG_SECONDS = 13.0  # longer than the timeout of any single call
 WATCH_SECONDS = 1.0
 CLOSE_SECONDS = 3.0
-# The open transaction of a killed producer hides later records of a shared topic from its other readers, for so long.
-SHARED_TIMEOUT_MS = 5_000
-_SHARED = {"transaction.timeout.ms": SHARED_TIMEOUT_MS, "delivery.timeout.ms": SHARED_TIMEOUT_MS}
 T = TypeVar("T")
 
 _FENCED = {
@@ -84,10 +83,11 @@ class TransactionalWriter:
     ) -> None:
         self._topic, self._shard = partition.topic, partition.partition
         self._watchdog = watchdog
-        self._producer: Producer = transactional_producer(connections, transactional_id, _SHARED if shared else None)
+        self._producer: Producer = transactional_producer(connections, transactional_id, SHARED if shared else None)
         self.in_transaction = False
         self.records = 0  # of the last transaction, on the partition
         self.last_offset: int | None = None  # of its last control record; None if it is not known
+        self.copied: dict[Partition, int] = {}  # the last offset of its copies
 
     def open(self) -> None:
         """Fence the predecessor with this transactional id, and abort the transaction that it left open."""
@@ -97,7 +97,7 @@ class TransactionalWriter:
         with self._translated_errors():
             self._producer.begin_transaction()
         self.in_transaction = True
-        self.records, self.last_offset = 0, None
+        self.records, self.last_offset, self.copied = 0, None, {}
 
     def produce(
         self, keys: Sequence[bytes], values: Sequence[bytes], headers: Headers, mirrors: Sequence[MirrorTopic]
@@ -119,8 +119,7 @@ class TransactionalWriter:
         with self._translated_errors():
             deque(calls, maxlen=0)
             for mirror in mirrors:
-                for key, value in zip(keys, values, strict=True):
-                    self._producer.produce(mirror.topic, *mirror.rewrite(value, key), headers=mirror.headers or headers)
+                self._produce_copies(keys, values, headers, mirror)
 
     def produce_control(self, value: bytes, headers: Headers) -> None:
         """Hand a control record to the producer."""
@@ -134,6 +133,23 @@ class TransactionalWriter:
         """Hand a record for any partition to the producer."""
         with self._translated_errors():
             self._producer.produce(place.topic, value, partition=place.partition, headers=headers)
+
+    def _produce_copies(
+        self, keys: Sequence[bytes], values: Sequence[bytes], headers: Headers, mirror: MirrorTopic
+    ) -> None:
+        last_of_key = dict(zip(keys, range(len(keys)), strict=True))  # the last ones tell how far each partition got
+        for number, (key, value) in enumerate(zip(keys, values, strict=True)):
+            self._producer.produce(
+                mirror.topic,
+                *mirror.rewrite(value, key),
+                headers=mirror.headers or headers,
+                on_delivery=self._on_copy_delivery if last_of_key[key] == number else None,
+            )
+
+    def _on_copy_delivery(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            partition, offset = message_partition(message), message_offset(message)
+            self.copied[partition] = max(offset, self.copied.get(partition, offset))
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         self.last_offset = message.offset() if error is None else None
