@@ -14,7 +14,11 @@ export class LightChart {
     private readonly datafeed: LibraryDatafeed,
     private readonly onStatus: (text: string) => void,
   ) {
-    const chart = createChart(place, { autoSize: true, timeScale: { timeVisible: true, secondsVisible: false } });
+    const chart = createChart(place, {
+      autoSize: true,
+      localization: { locale: "en" }, // the browser's may be none that dates can be written in: WebKit has "C"
+      timeScale: { timeVisible: true, secondsVisible: false },
+    });
     this.series = chart.addSeries(CandlestickSeries);
   }
 

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { defineConfig } from "vite";
+import { uplotLanguage } from "./vite.uplot.js";
 
 const gateway = process.env.TAPEDECK_GATEWAY ?? "http://127.0.0.1:8000";
 const paths = ["/api", "/history", "/symbols", "/search", "/config", "/time"];
@@ -24,7 +25,7 @@ const notices = {
 
 // `npx vite` serves the page and forwards requests to the gateway at TAPEDECK_GATEWAY.
 export default defineConfig({
-  plugins: [notices],
+  plugins: [notices, uplotLanguage],
   build: { outDir: "../tapedeck_gateway/page", emptyOutDir: true, target: "es2022", modulePreload: { polyfill: false } },
   server: {
     fs: { allow: ["../../.."] }, // the client, which the page shares

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { defineConfig } from "vite";
+import { uplotLanguage } from "./vite.uplot.js";
 
 const PLACE = "__RUN_DOCUMENT__"; // the gateway puts the data there
 const PACKAGES = ["preact", "@preact/signals", "uplot", "@tanstack/table-core", "@tanstack/virtual-core"];
@@ -51,7 +52,7 @@ const oneFile = {
 
 // The report of a run as one file: `GET /api/v1/runs/{id}/report.html` fills in the data.
 export default defineConfig({
-  plugins: [oneFile],
+  plugins: [oneFile, uplotLanguage],
   build: {
     outDir: "../tapedeck_gateway/page",
     emptyOutDir: false,
