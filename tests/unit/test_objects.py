@@ -245,7 +245,7 @@ def test_a_file_of_a_newer_schema_is_rejected(tmp_path: Path) -> None:
     Objects(path).close()
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 7")
-    with pytest.raises(DeckError, match="got schema version 7, expected 2"):
+    with pytest.raises(DeckError, match="got schema version 7, expected 3"):
         Objects(path)
 
 

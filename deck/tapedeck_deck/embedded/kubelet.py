@@ -87,9 +87,9 @@ class Kubelet:
 
         Their objects are deleted: a stopped pod has not failed, and must not count against its Job.
         """
-        started = set(self._running)
+        started = {uid: pod["metadata"] for uid, pod in self._documents.items()}
         deadline = time.monotonic() + timeout
-        self._stopping |= started
+        self._stopping |= self._running.keys()
         while self._running and time.monotonic() < deadline:
             for uid in list(self._running):
                 self._attend(uid)
@@ -98,10 +98,8 @@ class Kubelet:
             pod.kill()
         self._running.clear()
         try:
-            for pod_object in self._objects.list("Pod"):
-                metadata = pod_object["metadata"]
-                if metadata["uid"] in started:
-                    self._objects.delete("Pod", metadata["namespace"], metadata["name"])
+            for uid, metadata in started.items():
+                self._objects.delete("Pod", metadata["namespace"], metadata["name"], uid=uid)
         except DeckError as error:  # they count as ended with the deck when it starts again
             self._problems.report(STATUS, error)
 

@@ -44,6 +44,18 @@ CREATE TABLE changes (
   version INTEGER NOT NULL, uid TEXT NOT NULL, deleted TEXT, PRIMARY KEY (version, uid)
 ) WITHOUT ROWID
 """
+# 1 where something of an object is still to be done: who looks for that does not read all that is over.
+_UNFINISHED = """
+ALTER TABLE objects ADD COLUMN unfinished INTEGER GENERATED ALWAYS AS (
+  CASE
+    WHEN kind IN ('Feed', 'Replay', 'Backtest', 'Pod') THEN
+      coalesce(json_extract(document, '$.status.phase'), '') NOT IN ('Complete', 'Degraded', 'Failed', 'Succeeded')
+    WHEN kind = 'Job' THEN json_extract(document, '$.status.conditions') IS NULL
+    ELSE kind = 'Deployment'
+  END
+) VIRTUAL;
+CREATE INDEX objects_unfinished ON objects (kind, uid) WHERE unfinished
+"""
 _LIST = (
     "SELECT document FROM objects WHERE kind = coalesce(?1, kind) AND namespace = coalesce(?2, namespace) ORDER BY id"
 )
@@ -51,7 +63,16 @@ _LIST_OF_OWNER = (
     "SELECT document FROM owners JOIN objects ON uid = child "
     "WHERE owner = ?3 AND kind = coalesce(?1, kind) AND namespace = coalesce(?2, namespace) ORDER BY id"
 )
-MIGRATIONS = (_OBJECTS + event_log.SCHEMA, _CHANGES)
+_FAMILY = "family (uid) AS ({first} UNION SELECT child FROM owners JOIN family ON owner = uid)"
+_LIST_OF_FAMILY = (
+    f"WITH RECURSIVE {_FAMILY.format(first='SELECT ?1')} "
+    "SELECT document FROM family JOIN objects USING (uid) WHERE kind = ?2 ORDER BY id"
+)
+_LIST_TO_WATCH = (
+    f"WITH RECURSIVE {_FAMILY.format(first='SELECT uid FROM objects WHERE unfinished')} "
+    "SELECT document FROM objects WHERE kind IN ('Feed', 'Replay', 'Backtest') OR uid IN family ORDER BY id"
+)
+MIGRATIONS = (_OBJECTS + event_log.SCHEMA, _CHANGES, _UNFINISHED)
 
 
 class Change(NamedTuple):
@@ -132,6 +153,26 @@ class Objects:
         rows = self._database.read(statement, kind, namespace, *(() if owner_uid is None else (owner_uid,)))
         return [json.loads(row["document"]) for row in rows]
 
+    def list_unfinished(self, kind: str) -> Jsons:
+        """The objects of a kind that have not ended, oldest first: what has ended is not read."""
+        rows = self._database.read("SELECT document FROM objects WHERE unfinished AND kind = ? ORDER BY id", kind)
+        return [json.loads(row["document"]) for row in rows]
+
+    def list_descendants(self, kind: str, uid: str) -> Jsons:
+        """The objects of a kind that belong to the object of this uid, through others too, oldest first."""
+        return [json.loads(row["document"]) for row in self._database.read(_LIST_OF_FAMILY, uid, kind)]
+
+    def list_to_watch(self) -> Jsons:
+        """What a watch begins with, oldest first: all resources, and what has not ended with all that belongs to it.
+
+        Jobs and Pods of runs that are over are not read: nothing is done with them.
+        """
+        return [json.loads(row["document"]) for row in self._database.read(_LIST_TO_WATCH)]
+
+    def uids(self, kind: str) -> set[str]:
+        """The uids of all objects of a kind, without reading these."""
+        return {row["uid"] for row in self._database.read("SELECT uid FROM objects WHERE kind = ?", kind)}
+
     def apply(self, manifest: Json) -> tuple[Json, Outcome]:
         """Create an object, or replace everything of it but its status.
 
@@ -196,8 +237,7 @@ class Objects:
                 return False
             version = _next_version(connection)
             descendants = connection.execute(
-                "WITH RECURSIVE family (uid) AS (SELECT ? UNION SELECT child FROM owners JOIN family ON owner = uid) "
-                "SELECT uid FROM family",
+                f"WITH RECURSIVE {_FAMILY.format(first='SELECT ?')} SELECT uid FROM family",
                 (found["metadata"]["uid"],),
             ).fetchall()
             for (each,) in descendants:
