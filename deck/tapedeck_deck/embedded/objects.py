@@ -56,19 +56,12 @@ ALTER TABLE objects ADD COLUMN unfinished INTEGER GENERATED ALWAYS AS (
 ) VIRTUAL;
 CREATE INDEX objects_unfinished ON objects (kind, uid) WHERE unfinished
 """
-_LIST = (
-    "SELECT document FROM objects WHERE kind = coalesce(?1, kind) AND namespace = coalesce(?2, namespace) ORDER BY id"
-)
-_LIST_OF_OWNER = (
-    "SELECT document FROM owners JOIN objects ON uid = child "
-    "WHERE owner = ?3 AND kind = coalesce(?1, kind) AND namespace = coalesce(?2, namespace) ORDER BY id"
-)
 _FAMILY = "family (uid) AS ({first} UNION SELECT child FROM owners JOIN family ON owner = uid)"
 _LIST_OF_FAMILY = (
     f"WITH RECURSIVE {_FAMILY.format(first='SELECT ?1')} "
     "SELECT document FROM family JOIN objects USING (uid) WHERE kind = ?2 ORDER BY id"
 )
-_LIST_TO_WATCH = (
+_LIST_CURRENT = (
     f"WITH RECURSIVE {_FAMILY.format(first='SELECT uid FROM objects WHERE unfinished')} "
     "SELECT document FROM objects WHERE kind IN ('Feed', 'Replay', 'Backtest') OR uid IN family ORDER BY id"
 )
@@ -148,9 +141,12 @@ class Objects:
 
     def list(self, kind: str | None = None, namespace: str | None = None, owner_uid: str | None = None) -> Jsons:
         """The objects that match every given argument, oldest first."""
-        # An owner has few children, a kind many objects: this does not pass over all of them.
-        statement = _LIST if owner_uid is None else _LIST_OF_OWNER
-        rows = self._database.read(statement, kind, namespace, *(() if owner_uid is None else (owner_uid,)))
+        given = {"kind": kind, "namespace": namespace, "owner": owner_uid}
+        wanted = {column: value for column, value in given.items() if value is not None}
+        # Only what is given is compared, and so an index leads to it: few objects are of a kind or an owner.
+        table = "objects" if owner_uid is None else "owners JOIN objects ON uid = child"
+        where = " AND ".join(f"{column} = ?" for column in wanted) or "TRUE"
+        rows = self._database.read(f"SELECT document FROM {table} WHERE {where} ORDER BY id", *wanted.values())
         return [json.loads(row["document"]) for row in rows]
 
     def list_unfinished(self, kind: str) -> Jsons:
@@ -162,12 +158,12 @@ class Objects:
         """The objects of a kind that belong to the object of this uid, through others too, oldest first."""
         return [json.loads(row["document"]) for row in self._database.read(_LIST_OF_FAMILY, uid, kind)]
 
-    def list_to_watch(self) -> Jsons:
-        """What a watch begins with, oldest first: all resources, and what has not ended with all that belongs to it.
+    def list_current(self) -> Jsons:
+        """All resources, and what has not ended with all that belongs to it, oldest first.
 
-        Jobs and Pods of runs that are over are not read: nothing is done with them.
+        Jobs and Pods of runs that are over are not read: nothing more is done with them.
         """
-        return [json.loads(row["document"]) for row in self._database.read(_LIST_TO_WATCH)]
+        return [json.loads(row["document"]) for row in self._database.read(_LIST_CURRENT)]
 
     def uids(self, kind: str) -> set[str]:
         """The uids of all objects of a kind, without reading these."""

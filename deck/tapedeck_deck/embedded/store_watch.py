@@ -65,7 +65,7 @@ class StoreWatch:
         self._wake.set()
 
     async def _follow(self, poll_seconds: float) -> None:
-        self._deliver([Change(False, document) for document in self._objects.list_to_watch()])
+        self._deliver([Change(False, document) for document in self._objects.list_current()])
         while True:
             self._wake.clear()
             if self._objects.version > self._version:
