@@ -22,10 +22,14 @@ from tapedeck_crds.report import ReplayReport
 from tapedeck_deck.embedded.controllers import PodControllers, new_pod
 from tapedeck_deck.embedded.objects import Change, Objects
 from tapedeck_deck.embedded.problems import Problems
+from tapedeck_deck.embedded.store_api import StoreApi
 from tapedeck_deck.embedded.store_watch import StoreWatch
-from tapedeck_operator.plan import Settings
+from tapedeck_operator.plan import Plan, Settings
 from tapedeck_operator.plan.fill import fill_name
 from tapedeck_operator.plan.pods import run_job
+from tapedeck_operator.reconcile.api import ObjectKey
+from tapedeck_operator.reconcile.applier import Applier, ChildRejected, StalePlan
+from tapedeck_operator.reconcile.cache import ObjectCache
 
 SETTINGS = Settings(images={"feed": "f", "replay": "r", "transform": "t"}, operator_key=b"k", results_key=b"results")
 STORE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}
@@ -149,6 +153,48 @@ def test_a_rejected_control_is_in_the_status_until_the_pod_accepts_it(objects: O
     asyncio.run(scene())
 
 
+class CountedApi(StoreApi):
+    """The store as an API whose calls are noted."""
+
+    def __init__(self, objects: Objects) -> None:
+        super().__init__(objects)
+        self.calls: list[str] = []
+
+    async def get(self, key: ObjectKey) -> Json:
+        self.calls.append(f"get {key.kind}")
+        return await super().get(key)
+
+    async def create(self, manifest: Json) -> Json:
+        self.calls.append(f"create {manifest['kind']}")
+        return await super().create(manifest)
+
+    async def apply(self, manifest: Json) -> Json:
+        self.calls.append(f"apply {manifest['kind']}")
+        return await super().apply(manifest)
+
+
+def test_a_job_is_created_by_one_call_and_a_foreign_one_is_left_alone(objects: Objects) -> None:
+    made, _ = objects.apply(replay("tape"))
+    resource = parse_resource(made)
+    api, cache = CountedApi(objects), ObjectCache()
+    applier = Applier(api, cache)
+    job = run_job(resource, SETTINGS)
+    planned = Plan(status={}, apply=(job,))
+    asyncio.run(applier.apply_children(resource, planned))
+    assert api.calls == ["create Job"]
+    assert cache.get("Job", "default", job["metadata"]["name"]) == jobs(objects, made)[0]
+
+    other = Applier(CountedApi(objects), ObjectCache())  # one that has not seen the Job yet
+    with pytest.raises(StalePlan, match="exists already"):
+        asyncio.run(other.apply_children(resource, planned))
+
+    taken = job | {"metadata": job["metadata"] | {"name": "taken", "ownerReferences": []}}
+    objects.apply(taken)
+    mine = job | {"metadata": job["metadata"] | {"name": "taken"}}
+    with pytest.raises(ChildRejected, match="does not belong to this Replay"):
+        asyncio.run(applier.apply_children(resource, Plan(status={}, apply=(mine,))))
+
+
 OTHER_PROCESS = """
 import sys
 from pathlib import Path
@@ -237,7 +283,8 @@ class Work:
             objects._database._connection.set_trace_callback(None)
 
     async def _start(self) -> None:
-        controllers = PodControllers(self._objects, Problems(self._objects._database.path.with_suffix(".problems"), print))
+        problems = Problems(self._objects._database.path.with_suffix(".problems"), print)
+        controllers = PodControllers(self._objects, problems)
         async with reconciling(self._objects, SETTINGS, controllers.handle) as controller:
             jobs = asyncio.create_task(controllers.run())
             resources = len(self._objects.uids("Replay"))

@@ -212,9 +212,10 @@ def test_a_file_of_an_earlier_schema_tells_what_is_over_too(tmp_path: Path) -> N
         connection.execute("PRAGMA user_version = 2")
         for name, status in (("over", '{"phase":"Failed"}'), ("new", "{}")):
             document = f'{{"kind":"Pod","metadata":{{"name":"{name}"}},"status":{status}}}'
-            columns = "uid, kind, namespace, name, document"
-            values = (name, "Pod", "default", name, document)
-            connection.execute(f"INSERT INTO objects ({columns}) VALUES (?, ?, ?, ?, ?)", values)
+            connection.execute(
+                "INSERT INTO objects (uid, kind, namespace, name, document) VALUES (?, 'Pod', 'default', ?, ?)",
+                (name, name, document),
+            )
     connection.close()
     assert names(Objects(path).list_current()) == ["new"]
 

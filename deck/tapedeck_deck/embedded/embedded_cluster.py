@@ -49,7 +49,7 @@ WORKERS = 4
 POLL_SECONDS = 0.15
 STATUS_SECONDS = 0.1  # a file can be written far more often than an API server
 STATUSES_PER_SECOND = 100.0
-SUPERVISE_SECONDS = 0.1
+SUPERVISE_SECONDS = 2.0  # between two looks at the disk: the end of broker or database is told
 SWEEP_SECONDS = 60.0  # between two looks for uploads that nobody needs
 REQUEUE_SECONDS = 300.0  # reconcile resources that are not over though nothing changed, as a resync does on a cluster
 
@@ -226,7 +226,7 @@ class EmbeddedCluster:
             self._check_disk()
             self._supervisor.check()
             self._problems.store_events()
-            await asyncio.sleep(SUPERVISE_SECONDS)
+            await self._supervisor.wait(SUPERVISE_SECONDS)
 
     async def _sweep_uploads(self) -> None:
         while True:

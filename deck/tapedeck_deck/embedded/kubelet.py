@@ -21,7 +21,7 @@ from tapedeck_operator.plan.reasons import OOM_KILLED
 from tapedeck_operator.reconcile.errors import ObjectNotFound
 
 TICK_SECONDS = 0.05
-ATTEND_SECONDS = 1.0  # where nothing is under way: the end of a process is told
+ATTEND_SECONDS = 2.0  # where nothing is under way: the end of a process is told
 STARTS_PER_TICK = 2  # more at once only delay one another
 EXIT_SIGKILL, EXIT_CANNOT_RUN = 137, 128
 PENDING = "Pending"  # as long as a Secret or ConfigMap of the pod does not exist
@@ -75,11 +75,9 @@ class Kubelet:
                 self._attend(uid)
             self._write_statuses()
             self._watch_memory()
-            if self._under_way():
-                await asyncio.sleep(TICK_SECONDS)
-                continue
+            wait = TICK_SECONDS if self._under_way() else ATTEND_SECONDS if self._running else None
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(ATTEND_SECONDS if self._running else None):
+                async with asyncio.timeout(wait):
                     await self._wake.wait()
 
     def stop_all(self, timeout: float) -> None:
