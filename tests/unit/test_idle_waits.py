@@ -20,7 +20,6 @@ from tapedeck_deck.embedded.postgres import Postgres
 from tapedeck_deck.embedded.problems import Problems
 from tapedeck_deck.embedded.process_ends import ProcessEnds
 from tapedeck_deck.embedded.supervisor import Supervisor
-from tapedeck_gateway.push import channel_table
 from tapedeck_gateway.push.channel_opening import ChannelSources
 from tapedeck_gateway.push.channel_table import ChannelTable
 
@@ -78,7 +77,7 @@ def test_the_end_of_broker_or_database_ends_the_wait_for_it(tmp_path: Path, whic
     broker, postgres = KafkaBroker(tmp_path / "kafka", 0), Postgres(tmp_path / "postgres")
     broker.process, postgres.process = sleeping(), sleeping()
     supervisor = Supervisor(broker, postgres, Problems(tmp_path / "problems", lambda _: None))
-    ending = cast("subprocess.Popen[bytes]", {"broker": broker, "database": postgres}[which].process)
+    ending = broker.process if which == "broker" else postgres.process
 
     async def scene() -> None:
         waiting = asyncio.create_task(supervisor.wait(LONG))
@@ -105,7 +104,7 @@ def test_channels_are_polled_only_while_there_are_some(monkeypatch: pytest.Monke
         await sleep(seconds)
 
     async def scene() -> None:
-        monkeypatch.setattr(channel_table.asyncio, "sleep", noted)
+        monkeypatch.setattr("tapedeck_gateway.push.channel_table.asyncio.sleep", noted)
         table = ChannelTable(cast("ChannelSources", None))
         for _ in range(10):
             await sleep(0)
