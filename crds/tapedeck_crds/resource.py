@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from tapedeck_crds.base import Model, Rule
+from tapedeck_crds.json import Json
 from tapedeck_crds.pod import PodOptions
 
 GROUP = "tapedeck.dev"
@@ -112,6 +113,11 @@ class Resource(BaseModel, Generic[SpecT, StatusT]):
     def finished(self) -> bool:
         """Whether the phase is final (Complete, Degraded or Failed): nothing more is planned for the resource."""
         return self.status is not None and self.status.phase in FINAL_PHASES
+
+
+def is_finished(document: Json) -> bool:
+    """As ``Resource.finished``, of a document that need not be valid otherwise."""
+    return (document.get("status") or {}).get("phase") in FINAL_PHASES
 
 
 PHASE_COLUMN = Column(name="Phase", type="string", json_path=".status.phase")

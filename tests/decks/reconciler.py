@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tapedeck_deck.embedded.objects import Objects
+from tapedeck_deck.embedded.objects import Change, Objects
 from tapedeck_deck.embedded.store_api import StoreApi, routed_to
 from tapedeck_deck.embedded.store_watch import StoreWatch
 from tapedeck_operator.plan import Settings
@@ -16,12 +16,15 @@ from tapedeck_operator.reconcile.status_throttle import StatusThrottle
 
 
 @asynccontextmanager
-async def reconciling(objects: Objects, settings: Settings) -> AsyncIterator[Controller]:
-    """Reconcile the store's resources inside the context."""
+async def reconciling(
+    objects: Objects, settings: Settings, *handlers: Callable[[Change], None]
+) -> AsyncIterator[Controller]:
+    """Reconcile the store's resources inside the context; ``handlers`` learn of every change, too."""
     throttle = StatusThrottle(object_seconds=0.01, total_per_second=1_000)
     controller = Controller(StoreApi(objects), settings, poll_seconds=0.05, throttle=throttle, workers=2)
     watch = StoreWatch(objects)
-    watch.subscribe(routed_to(controller.router))
+    for handler in (routed_to(controller.router), *handlers):
+        watch.subscribe(handler)
     tasks = [asyncio.create_task(loop()) for loop in (watch.run, *controller.loops())]
     try:
         yield controller

@@ -19,11 +19,17 @@ from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION, Replay
 from tapedeck_crds.parse import parse_resource
 from tapedeck_crds.report import ReplayReport
-from tapedeck_deck.embedded.controllers import new_pod
+from tapedeck_deck.embedded.controllers import PodControllers, new_pod
 from tapedeck_deck.embedded.objects import Change, Objects
+from tapedeck_deck.embedded.problems import Problems
+from tapedeck_deck.embedded.store_api import StoreApi
 from tapedeck_deck.embedded.store_watch import StoreWatch
-from tapedeck_operator.plan import Settings
+from tapedeck_operator.plan import Plan, Settings
 from tapedeck_operator.plan.fill import fill_name
+from tapedeck_operator.plan.pods import run_job
+from tapedeck_operator.reconcile.api import ObjectKey
+from tapedeck_operator.reconcile.applier import Applier, ChildRejected, StalePlan
+from tapedeck_operator.reconcile.cache import ObjectCache
 
 SETTINGS = Settings(images={"feed": "f", "replay": "r", "transform": "t"}, operator_key=b"k", results_key=b"results")
 STORE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}
@@ -147,6 +153,48 @@ def test_a_rejected_control_is_in_the_status_until_the_pod_accepts_it(objects: O
     asyncio.run(scene())
 
 
+class CountedApi(StoreApi):
+    """The store as an API whose calls are noted."""
+
+    def __init__(self, objects: Objects) -> None:
+        super().__init__(objects)
+        self.calls: list[str] = []
+
+    async def get(self, key: ObjectKey) -> Json:
+        self.calls.append(f"get {key.kind}")
+        return await super().get(key)
+
+    async def create(self, manifest: Json) -> Json:
+        self.calls.append(f"create {manifest['kind']}")
+        return await super().create(manifest)
+
+    async def apply(self, manifest: Json) -> Json:
+        self.calls.append(f"apply {manifest['kind']}")
+        return await super().apply(manifest)
+
+
+def test_a_job_is_created_by_one_call_and_a_foreign_one_is_left_alone(objects: Objects) -> None:
+    made, _ = objects.apply(replay("tape"))
+    resource = parse_resource(made)
+    api, cache = CountedApi(objects), ObjectCache()
+    applier = Applier(api, cache)
+    job = run_job(resource, SETTINGS)
+    planned = Plan(status={}, apply=(job,))
+    asyncio.run(applier.apply_children(resource, planned))
+    assert api.calls == ["create Job"]
+    assert cache.get("Job", "default", job["metadata"]["name"]) == jobs(objects, made)[0]
+
+    other = Applier(CountedApi(objects), ObjectCache())  # one that has not seen the Job yet
+    with pytest.raises(StalePlan, match="exists already"):
+        asyncio.run(other.apply_children(resource, planned))
+
+    taken = job | {"metadata": job["metadata"] | {"name": "taken", "ownerReferences": []}}
+    objects.apply(taken)
+    mine = job | {"metadata": job["metadata"] | {"name": "taken"}}
+    with pytest.raises(ChildRejected, match="does not belong to this Replay"):
+        asyncio.run(applier.apply_children(resource, Plan(status={}, apply=(mine,))))
+
+
 OTHER_PROCESS = """
 import sys
 from pathlib import Path
@@ -193,6 +241,83 @@ def test_a_watch_delivers_changes_and_deletions_of_every_process(
         (True, "deleted", 1.0),
         (False, "own", 1.0),
     ]
+
+
+def finished_run(objects: Objects, name: str, phase: str = "Complete") -> None:
+    """A Replay of this phase, with the Job and the Pod that it has had."""
+    made, _ = objects.apply(replay(name))
+    resource = parse_resource(made)
+    job, _ = objects.apply(run_job(resource, SETTINGS, extra_env={}, keyed=False, completions=1, parallelism=1))
+    pod, _ = objects.apply(new_pod(job, 0))
+    ended = {"phase": "Succeeded", "exitCode": 0, "finishedAt": 1.0}
+    objects.set_status("Pod", "default", pod["metadata"]["name"], ended)
+    done = {"succeeded": 1, "conditions": [{"type": "Complete", "status": "True"}]}
+    objects.set_status("Job", "default", job["metadata"]["name"], done)
+    objects.set_status("Replay", "default", name, {"phase": phase, "observedGeneration": 1})
+
+
+class Work:
+    """What a deck does for its objects when it starts, without its services."""
+
+    def __init__(self, objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.parsed = self.planned = self.statements = 0
+        self._objects = objects
+        loads, parse = json.loads, parse_resource
+
+        def counted_loads(text: str) -> Any:
+            self.parsed += 1
+            return loads(text)
+
+        def counted_parse(document: object) -> Any:
+            self.planned += 1
+            return parse(document)
+
+        def count(_: str) -> None:
+            self.statements += 1
+
+        with monkeypatch.context() as patched:
+            patched.setattr("tapedeck_deck.embedded.objects.json.loads", counted_loads)
+            patched.setattr("tapedeck_operator.reconcile.reconciler.parse_resource", counted_parse)
+            objects._database._connection.set_trace_callback(count)
+            asyncio.run(self._start())
+            objects._database._connection.set_trace_callback(None)
+
+    async def _start(self) -> None:
+        problems = Problems(self._objects._database.path.with_suffix(".problems"), print)
+        controllers = PodControllers(self._objects, problems)
+        async with reconciling(self._objects, SETTINGS, controllers.handle) as controller:
+            jobs = asyncio.create_task(controllers.run())
+            resources = len(self._objects.uids("Replay"))
+            await until(lambda: len(controller.cache.list("Replay")) == resources)
+            await until(lambda: (controller.queue.state()[0], controllers._queue.state()[0]) == (0, 0))
+            jobs.cancel()
+
+
+def test_a_start_reads_each_finished_resource_once_and_does_nothing_for_it(
+    objects: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished_run(objects, "first")
+    few = Work(objects, monkeypatch)
+    with objects.transaction():
+        for number in range(200):
+            finished_run(objects, f"run-{number}")
+    version = objects.version
+    many = Work(objects, monkeypatch)
+    assert (many.planned, many.statements, objects.version) == (0, few.statements, version)
+    assert many.parsed - few.parsed == 200
+
+
+def test_a_start_completes_a_run_whose_pods_have_ended_meanwhile(objects: Objects) -> None:
+    finished_run(objects, "over")
+    finished_run(objects, "ended", phase="Running")
+
+    async def scene() -> None:
+        async with reconciling(objects, SETTINGS) as controller:
+            await until(lambda: objects.get("Replay", "default", "ended")["status"]["phase"] == "Complete")
+            await until(lambda: controller.queue.state()[0] == 0)
+            assert controller.cache.list("Job") == []
+
+    asyncio.run(scene())
 
 
 def test_an_idle_deck_reads_no_document_however_many_runs_are_finished(

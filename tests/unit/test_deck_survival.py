@@ -107,6 +107,23 @@ def without_descriptors() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
+def test_a_pod_starts_at_once_while_another_has_not_opened_its_port(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tapedeck_deck.embedded.kubelet.TICK_SECONDS", 600.0)
+    node.add("first", "http.server", arguments=["0", "--bind", "127.0.0.1"])
+
+    def add_second() -> bool:
+        node.add("second")
+        return True
+
+    node.run(
+        lambda: node.phase("first") == "Running",
+        add_second,
+        lambda: node.phase("second") in ("Running", "Succeeded"),
+    )
+
+
 def test_a_signal_to_a_process_that_is_gone_is_no_error() -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait(timeout=60)

@@ -176,6 +176,70 @@ def test_lists_filter_by_kind_namespace_and_owner_oldest_first(objects: Objects)
     assert objects.list("Pod", "default", "nobody") == []
 
 
+def finished_run(objects: Objects, name: str) -> Json:
+    """A Replay that is complete, with its Job and Pod."""
+    made, _ = objects.apply(replay(name))
+    job, _ = objects.apply(pod(f"{name}-job", made) | {"kind": "Job"})
+    objects.apply(pod(f"{name}-pod", job))
+    objects.set_status("Pod", "default", f"{name}-pod", {"phase": "Succeeded"})
+    objects.set_status("Job", "default", f"{name}-job", {"conditions": [{"type": "Complete", "status": "True"}]})
+    objects.set_status("Replay", "default", name, {"phase": "Complete"})
+    return made
+
+
+def names(documents: list[Json]) -> list[str]:
+    return [document["metadata"]["name"] for document in documents]
+
+
+def test_what_is_over_is_left_out_with_all_that_belongs_to_it(objects: Objects) -> None:
+    over, left = finished_run(objects, "over"), finished_run(objects, "left")
+    objects.set_status("Replay", "default", "left", {"phase": "Running"})
+    objects.apply(pod("new"))
+    objects.set_status("Pod", "default", "new", {"phase": "Running"})
+    assert names(objects.list_current()) == ["over", "left", "left-job", "left-pod", "new"]
+    assert names(objects.list_unfinished("Pod")) == ["new"]
+    assert names(objects.list_unfinished("Replay")) == ["left"]
+    assert names(objects.list_descendants("Pod", left["metadata"]["uid"])) == ["left-pod"]
+    assert objects.uids("Replay") == {over["metadata"]["uid"], left["metadata"]["uid"]}
+
+
+def test_a_file_of_an_earlier_schema_tells_what_is_over_too(tmp_path: Path) -> None:
+    path = tmp_path / "objects.db"
+    Objects(path).close()
+    with sqlite3.connect(path) as connection:  # as schema 2 had it
+        connection.execute("DROP INDEX objects_unfinished")
+        connection.execute("ALTER TABLE objects DROP COLUMN unfinished")
+        connection.execute("PRAGMA user_version = 2")
+        for name, status in (("over", '{"phase":"Failed"}'), ("new", "{}")):
+            document = f'{{"kind":"Pod","metadata":{{"name":"{name}"}},"status":{status}}}'
+            connection.execute(
+                "INSERT INTO objects (uid, kind, namespace, name, document) VALUES (?, 'Pod', 'default', ?, ?)",
+                (name, name, document),
+            )
+    connection.close()
+    assert names(Objects(path).list_current()) == ["new"]
+
+
+def test_no_query_passes_over_all_objects(objects: Objects, tmp_path: Path) -> None:
+    uid = finished_run(objects, "over")["metadata"]["uid"]
+    statements: list[str] = []
+    connection = objects._database._connection
+    connection.set_trace_callback(statements.append)
+    objects.list("Replay")
+    objects.list("Pod", "default")
+    objects.list(owner_uid=uid)
+    objects.list("Pod", "default", uid)
+    objects.list_unfinished("Pod")
+    objects.list_current()
+    objects.list_descendants("Pod", uid)
+    objects.uids("Replay")
+    connection.set_trace_callback(None)
+    assert len(statements) == 8
+    for statement in statements:
+        steps = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+        assert [step for step in steps if step.startswith("SCAN objects") and "objects_unfinished" not in step] == []
+
+
 def test_deletion_cascades_to_all_descendants(objects: Objects) -> None:
     root, _ = objects.apply(replay())
     job, _ = objects.apply(pod("job", root))
@@ -245,7 +309,7 @@ def test_a_file_of_a_newer_schema_is_rejected(tmp_path: Path) -> None:
     Objects(path).close()
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 7")
-    with pytest.raises(DeckError, match="got schema version 7, expected 2"):
+    with pytest.raises(DeckError, match="got schema version 7, expected 3"):
         Objects(path)
 
 

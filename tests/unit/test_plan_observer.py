@@ -14,6 +14,8 @@ from tapedeck_operator.plan.fill import fill_name
 from tapedeck_operator.plan.names import UID_LABEL, child_name
 from tapedeck_operator.plan.network_policy import contains
 from tapedeck_operator.plan.observer import INDEX_ANNOTATION, observe, observe_pod
+from tapedeck_operator.reconcile.api import key_of
+from tapedeck_operator.reconcile.cache import replay_name
 
 STORE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}
 
@@ -25,13 +27,24 @@ class Objects:
         self._documents = documents
 
     def get(self, kind: str, namespace: str, name: str) -> Json | None:
-        return next((d for d in self.list(kind, namespace) if d["metadata"]["name"] == name), None)
+        return next((d for d in self._of(kind) if key_of(kind, d) == (kind, namespace, name)), None)
 
-    def list(self, kind: str, namespace: str) -> Iterable[Json]:
-        return [d for d in self._documents if (d["kind"], d["metadata"]["namespace"]) == (kind, namespace)]
+    def unfinished(self, kind: str, namespace: str) -> Iterable[Json]:
+        found = [d for d in self._of(kind) if d["metadata"]["namespace"] == namespace]
+        return [d for d in found if d["status"].get("phase") not in ("Complete", "Degraded", "Failed")]
+
+    def dependents(self, namespace: str, replay: str) -> Iterable[Json]:
+        runs = [*self._of("Replay"), *self._of("Backtest")]
+        return [d for d in runs if d["metadata"]["namespace"] == namespace and replay_name(d) == replay]
+
+    def children(self, kind: str, uid: str) -> Iterable[Json]:
+        return [d for d in self._of(kind) if d["metadata"]["labels"][UID_LABEL] == uid]
 
     def pods(self, uid: str) -> Iterable[Json]:
-        return [d for d in self.list("Pod", "n") if d["metadata"]["labels"][UID_LABEL] == uid]
+        return self.children("Pod", uid)
+
+    def _of(self, kind: str) -> list[Json]:
+        return [d for d in self._documents if d["kind"] == kind]
 
 
 def resource(kind: str, name: str, spec: Json, **status: Any) -> Json:
@@ -84,7 +97,7 @@ def test_pods_belong_to_the_job_or_to_a_deployment_of_the_resource() -> None:
         made,
         Objects(
             child("Job", child_name(made), "uid-tape"),
-            child("Deployment", "d", "uid-tape"),
+            child("Deployment", "d", "uid-tape", labels=labels),
             child("Pod", "p0", f"uid-{child_name(made)}", **of_job),
             child("Pod", "p1", "uid-d", **beside),
             pod_of_set,

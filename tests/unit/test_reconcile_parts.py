@@ -14,6 +14,7 @@ from tapedeck_crds.report import ReplayReport
 from tapedeck_operator.reconcile.api import ObjectKey
 from tapedeck_operator.reconcile.cache import ObjectCache
 from tapedeck_operator.reconcile.deadline_heap import DeadlineHeap
+from tapedeck_operator.reconcile.event_router import EventRouter
 from tapedeck_operator.reconcile.pod_poller import PodPoller
 from tapedeck_operator.reconcile.status_throttle import StatusThrottle, is_urgent
 from tapedeck_operator.reconcile.work_queue import WorkQueue
@@ -138,6 +139,52 @@ def test_the_cache_keeps_the_newest_version_and_the_owner_of_a_pod() -> None:
     assert not cache.remove("Replay", replay(11, uid="another"))
     assert cache.remove("Replay", replay(11))
     assert cache.owner(pod("p", "u1")) is None
+
+
+def test_the_cache_keeps_no_children_of_a_finished_resource() -> None:
+    cache = ObjectCache()
+    job = {"kind": "Job", **pod("j", "u1")}
+    over = replay(2) | {"status": {"phase": "Complete"}}
+    cache.put("Replay", replay(1))
+    assert cache.put("Job", job)
+    assert cache.put("Pod", pod("p", "u1"))
+    assert [[d["metadata"]["name"] for d in cache.children(kind, "u1")] for kind in ("Job", "Pod")] == [["j"], ["p"]]
+    assert cache.unfinished("Replay", "n") == [replay(1)]
+    assert cache.put("Replay", over)
+    assert (cache.list("Job"), cache.list("Pod"), cache.pods("u1"), cache.unfinished("Replay", "n")) == ([], [], [], [])
+    assert not cache.put("Pod", pod("p", "u1"))
+    assert cache.remove("Pod", pod("p", "u1")) is None
+    assert cache.list("Replay") == [over]
+
+
+def test_only_what_is_not_over_is_queued() -> None:
+    def a_replay(name: str, phase: str, seen: int = 1, **spec: Any) -> Json:
+        made = replay(1, uid=name, name=name)
+        made["metadata"]["generation"] = 1
+        return made | {"spec": spec, "status": {"phase": phase, "observedGeneration": seen}}
+
+    documents = [
+        a_replay("running", "Running"),
+        a_replay("over", "Complete"),
+        a_replay("failed", "Failed"),
+        a_replay("changed", "Complete", seen=0),
+        a_replay("expires", "Complete", ttlSecondsAfterFinished=60),
+    ]
+
+    async def scene() -> tuple[list[str], list[str]]:
+        cache, queue, noticed = ObjectCache(), WorkQueue(), list[str]()
+        poller = PodPoller(cache, lambda _: None, seconds=1)
+        router = EventRouter(
+            cache, queue, poller, enqueue=lambda key: noticed.append(key.name), on_deleted=lambda _: None
+        )
+        assert router.replace("Replay", documents, 1) == 5
+        router.enqueue_all(spread=0.0)
+        waiting = [(await queue.get()).name for _ in range(queue.state()[0])]
+        return noticed, waiting
+
+    noticed, waiting = asyncio.run(scene())
+    assert noticed == ["running", "changed", "expires"]
+    assert sorted(waiting) == ["changed", "expires", "running"]
 
 
 def test_the_cache_finds_the_runs_that_depend_on_a_replay() -> None:

@@ -141,7 +141,7 @@ def status(home: StateDir) -> Json:
     if home.objects.exists():
         try:
             with open_objects(home) as objects:
-                documents = objects.list()
+                documents = objects.list_current()
         except (DeckError, OSError) as error:  # also a full or read-only disk: the rest can still be said
             problems["objects"] = describe(error)
     parts = _parts(facts) if facts else {}

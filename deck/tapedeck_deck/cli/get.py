@@ -71,8 +71,7 @@ class ObjectPrinter:
         for number, kind in enumerate(present):
             if number:
                 print()
-            for line in self._lines(kind, [d for d in documents if d["kind"] == kind], header=True):
-                print(line, flush=True)
+            print("\n".join(self._lines(kind, [d for d in documents if d["kind"] == kind], header=True)), flush=True)
 
     def _lines(self, kind: str, documents: list[Json], *, header: bool) -> list[str]:
         columns = [c for c in columns_of(kind) if c.priority == 0 or self._format == WIDE]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections import Counter
 
 import typer
 
@@ -71,10 +70,10 @@ def _ask(home: StateDir, what: str, confirmed: bool) -> None:
 
 
 def _content(home: StateDir) -> str:
-    counts: Counter[str] = Counter()
+    counts: dict[str, int] = {}
     if home.objects.exists():
         with open_objects(home) as objects:
-            counts.update(KINDS[d["kind"]].plural for d in objects.list() if d["kind"] in KINDS)
-    names = ", ".join(f"{count} {plural}" for plural, count in counts.items()) or "no resources"
+            counts = {model.plural: len(objects.uids(kind)) for kind, model in KINDS.items()}
+    names = ", ".join(f"{count} {plural}" for plural, count in counts.items() if count) or "no resources"
     size = sum(os.lstat(os.path.join(folder, f)).st_size for folder, _, files in os.walk(home.root) for f in files)  # noqa: PTH118
     return f"{names}, {size_text(size)}"

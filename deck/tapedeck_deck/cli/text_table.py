@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from tapedeck_crds.json import Json
@@ -50,11 +51,10 @@ def _two(big: int, big_unit: str, small: int, small_unit: str) -> str:
 def cell(document: Json, column: Column, now: datetime) -> str:
     """The text of one column, empty if the object has no value for it."""
     value: Any = document
-    for part in column.json_path.strip(".").split("."):
-        name, _, index = part.rstrip("]").partition("[")
+    for name, index in _steps(column.json_path):
         value = value.get(name) if isinstance(value, dict) else None
-        if index and value is not None:
-            value = value[int(index)] if int(index) < len(value) else None
+        if index is not None and value is not None:
+            value = value[index] if index < len(value) else None
     if value is None:
         return ""
     if column.type == "date":
@@ -62,6 +62,13 @@ def cell(document: Json, column: Column, now: datetime) -> str:
     if column.type == "number":
         return number(value)
     return str(value).replace("\n", " ")
+
+
+@cache
+def _steps(json_path: str) -> tuple[tuple[str, int | None], ...]:
+    """The names on a path, each with the index that follows it."""
+    parts = (part.rstrip("]").partition("[") for part in json_path.strip(".").split("."))
+    return tuple((name, int(index) if index else None) for name, _, index in parts)
 
 
 def number(value: float) -> str:
@@ -87,15 +94,12 @@ class TextTable:
         for cells in rows:
             self._widths = [max(width, len(text)) for width, text in zip(self._widths, cells, strict=True)]
         lines = [self._headers, *rows] if header else list(rows)
-        return [self._line(cells) for cells in lines]
+        colours = _COLOURS if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else {}
+        return [self._line(cells, colours) for cells in lines]
 
-    def _line(self, cells: Sequence[str]) -> str:
-        padded = (_coloured(text) + " " * (width - len(text)) for text, width in zip(cells, self._widths, strict=True))
+    def _line(self, cells: Sequence[str], colours: Mapping[str, str]) -> str:
+        padded = (
+            (f"\x1b[{colours[text]}m{text}\x1b[0m" if text in colours else text) + " " * (width - len(text))
+            for text, width in zip(cells, self._widths, strict=True)
+        )
         return _GAP.join(padded).rstrip()
-
-
-def _coloured(text: str) -> str:
-    colour = _COLOURS.get(text)
-    if colour is None or not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
-        return text
-    return f"\x1b[{colour}m{text}\x1b[0m"

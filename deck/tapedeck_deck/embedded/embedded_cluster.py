@@ -49,9 +49,9 @@ WORKERS = 4
 POLL_SECONDS = 0.15
 STATUS_SECONDS = 0.1  # a file can be written far more often than an API server
 STATUSES_PER_SECOND = 100.0
-SUPERVISE_SECONDS = 0.1
+SUPERVISE_SECONDS = 2.0  # between two looks at the disk: the end of broker or database is told
 SWEEP_SECONDS = 60.0  # between two looks for uploads that nobody needs
-REQUEUE_SECONDS = 300.0  # reconcile unfinished resources though nothing changed, as a resync does on a cluster
+REQUEUE_SECONDS = 300.0  # reconcile resources that are not over though nothing changed, as a resync does on a cluster
 
 
 class EmbeddedCluster:
@@ -109,7 +109,7 @@ class EmbeddedCluster:
         self._objects.apply(services.connections(self._broker.client, self._postgres.dsn_with_password))
         write_private(self._state_dir.kafka_file, client_properties(self._broker.client()))
         self._migrate()
-        self._set_replays({replay["metadata"]["uid"] for replay in self._objects.list("Replay")})
+        self._set_replays(self._objects.uids("Replay"))
         environment = {
             "TAPEDECK_REPLAY_UIDS_URL": self._state_dir.replays_file.resolve().as_uri(),
             "TAPEDECK_SINKS": str(self._state_dir.sinks),
@@ -226,7 +226,7 @@ class EmbeddedCluster:
             self._check_disk()
             self._supervisor.check()
             self._problems.store_events()
-            await asyncio.sleep(SUPERVISE_SECONDS)
+            await self._supervisor.wait(SUPERVISE_SECONDS)
 
     async def _sweep_uploads(self) -> None:
         while True:
@@ -242,7 +242,7 @@ class EmbeddedCluster:
     async def _requeue(self) -> None:
         while True:
             await asyncio.sleep(REQUEUE_SECONDS)
-            self._controller.router.enqueue_all(spread=REQUEUE_SECONDS / 10, finished=False)
+            self._controller.router.enqueue_all(spread=REQUEUE_SECONDS / 10)
 
     def _track_replay(self, change: Change) -> None:
         uid = change.document["metadata"]["uid"]

@@ -21,7 +21,7 @@ from tapedeck_operator.plan.reasons import OOM_KILLED
 from tapedeck_operator.reconcile.errors import ObjectNotFound
 
 TICK_SECONDS = 0.05
-ATTEND_SECONDS = 1.0  # where nothing is under way: the end of a process is told
+ATTEND_SECONDS = 2.0  # where nothing is under way: the end of a process is told
 STARTS_PER_TICK = 2  # more at once only delay one another
 EXIT_SIGKILL, EXIT_CANNOT_RUN = 137, 128
 PENDING = "Pending"  # as long as a Secret or ConfigMap of the pod does not exist
@@ -75,11 +75,9 @@ class Kubelet:
                 self._attend(uid)
             self._write_statuses()
             self._watch_memory()
-            if self._under_way():
-                await asyncio.sleep(TICK_SECONDS)
-                continue
+            wait = TICK_SECONDS if self._under_way() else ATTEND_SECONDS if self._running else None
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(ATTEND_SECONDS if self._running else None):
+                async with asyncio.timeout(wait):
                     await self._wake.wait()
 
     def stop_all(self, timeout: float) -> None:
@@ -87,9 +85,9 @@ class Kubelet:
 
         Their objects are deleted: a stopped pod has not failed, and must not count against its Job.
         """
-        started = set(self._running)
+        started = {uid: pod["metadata"] for uid, pod in self._documents.items()}
         deadline = time.monotonic() + timeout
-        self._stopping |= started
+        self._stopping |= self._running.keys()
         while self._running and time.monotonic() < deadline:
             for uid in list(self._running):
                 self._attend(uid)
@@ -98,10 +96,8 @@ class Kubelet:
             pod.kill()
         self._running.clear()
         try:
-            for pod_object in self._objects.list("Pod"):
-                metadata = pod_object["metadata"]
-                if metadata["uid"] in started:
-                    self._objects.delete("Pod", metadata["namespace"], metadata["name"])
+            for uid, metadata in started.items():
+                self._objects.delete("Pod", metadata["namespace"], metadata["name"], uid=uid)
         except DeckError as error:  # they count as ended with the deck when it starts again
             self._problems.report(STATUS, error)
 

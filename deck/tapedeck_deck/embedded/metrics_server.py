@@ -51,7 +51,7 @@ class MetricsServer:
 
         async def targets(_: web.Request) -> web.Response:
             own = {"targets": [f"{HOST}:{self._port}"], "labels": {"job": "operator"}}
-            return web.json_response([own, *pod_targets(await asyncio.to_thread(self._objects.list, "Pod"))])
+            return web.json_response([own, *pod_targets(await asyncio.to_thread(self._objects.list_unfinished, "Pod"))])
 
         application = web.Application()
         application.router.add_get("/metrics", metrics)

@@ -32,6 +32,7 @@ from tapedeck_deck.embedded.event_log import MAX_EVENTS
 from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.pods import kubernetes_pod
 from tapedeck_deck.embedded.user_objects import CONFIG_MAP, validate_config_map
+from tapedeck_operator.plan.names import UID_LABEL
 from tapedeck_operator.reconcile.errors import ObjectNotFound
 
 _NAMES = r"(?:/namespaces/(?P<namespace>[a-z0-9-]{1,63}))?/(?P<plural>[a-z]+)(?:/(?P<name>[a-z0-9.-]{1,253}))?"
@@ -154,10 +155,13 @@ class ObjectApi:
         match = _LABEL.fullmatch(query.get("labelSelector", ""))
         if match is None:
             raise InvalidInput("labelSelector: expected key=value")
+        key, value = match["key"], match["value"]
+        # A resource owns the pods that its uid labels, so that not all pods are read.
+        found = self._objects.list_descendants("Pod", value) if key == UID_LABEL else self._objects.list("Pod")
         pods = [
             kubernetes_pod(pod)
-            for pod in self._objects.list("Pod", namespace)
-            if pod["metadata"].get("labels", {}).get(match["key"]) == match["value"]
+            for pod in found
+            if pod["metadata"]["namespace"] == namespace and pod["metadata"].get("labels", {}).get(key) == value
         ]
         return {"apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": pods}
 

@@ -44,14 +44,32 @@ CREATE TABLE changes (
   version INTEGER NOT NULL, uid TEXT NOT NULL, deleted TEXT, PRIMARY KEY (version, uid)
 ) WITHOUT ROWID
 """
-_LIST = (
-    "SELECT document FROM objects WHERE kind = coalesce(?1, kind) AND namespace = coalesce(?2, namespace) ORDER BY id"
-)
-_LIST_OF_OWNER = (
-    "SELECT document FROM owners JOIN objects ON uid = child "
-    "WHERE owner = ?3 AND kind = coalesce(?1, kind) AND namespace = coalesce(?2, namespace) ORDER BY id"
-)
-MIGRATIONS = (_OBJECTS + event_log.SCHEMA, _CHANGES)
+# 1 where something of an object is still to be done: who looks for that does not read all that is over.
+_UNFINISHED = """
+ALTER TABLE objects ADD COLUMN unfinished INTEGER GENERATED ALWAYS AS (
+  CASE
+    WHEN kind IN ('Feed', 'Replay', 'Backtest', 'Pod') THEN
+      coalesce(json_extract(document, '$.status.phase'), '') NOT IN ('Complete', 'Degraded', 'Failed', 'Succeeded')
+    WHEN kind = 'Job' THEN json_extract(document, '$.status.conditions') IS NULL
+    ELSE kind = 'Deployment'
+  END
+) VIRTUAL;
+CREATE INDEX objects_unfinished ON objects (kind, uid) WHERE unfinished
+"""
+_FAMILY = """
+WITH RECURSIVE family (uid) AS (SELECT ? UNION SELECT child FROM owners JOIN family ON owner = uid)
+SELECT uid FROM family
+"""
+_LIST_OF_FAMILY = """
+WITH RECURSIVE family (uid) AS (SELECT ? UNION SELECT child FROM owners JOIN family ON owner = uid)
+SELECT document FROM family JOIN objects USING (uid) WHERE kind = ? ORDER BY id
+"""
+_LIST_CURRENT = """
+WITH RECURSIVE family (uid) AS (
+  SELECT uid FROM objects WHERE unfinished UNION SELECT child FROM owners JOIN family ON owner = uid)
+SELECT document FROM objects WHERE kind IN ('Feed', 'Replay', 'Backtest') OR uid IN family ORDER BY id
+"""
+MIGRATIONS = (_OBJECTS + event_log.SCHEMA, _CHANGES, _UNFINISHED)
 
 
 class Change(NamedTuple):
@@ -127,10 +145,34 @@ class Objects:
 
     def list(self, kind: str | None = None, namespace: str | None = None, owner_uid: str | None = None) -> Jsons:
         """The objects that match every given argument, oldest first."""
-        # An owner has few children, a kind many objects: this does not pass over all of them.
-        statement = _LIST if owner_uid is None else _LIST_OF_OWNER
-        rows = self._database.read(statement, kind, namespace, *(() if owner_uid is None else (owner_uid,)))
+        given = {"kind": kind, "namespace": namespace, "owner": owner_uid}
+        wanted = {column: value for column, value in given.items() if value is not None}
+        # Only what is given is compared, and so an index leads to it: few objects are of a kind or an owner.
+        table = "objects" if owner_uid is None else "owners JOIN objects ON uid = child"
+        where = " AND ".join(f"{column} = ?" for column in wanted) or "TRUE"
+        statement = f"SELECT document FROM {table} WHERE {where} ORDER BY id"  # noqa: S608 (no value is in it)
+        rows = self._database.read(statement, *wanted.values())
         return [json.loads(row["document"]) for row in rows]
+
+    def list_unfinished(self, kind: str) -> Jsons:
+        """The objects of a kind that have not ended, oldest first: what has ended is not read."""
+        rows = self._database.read("SELECT document FROM objects WHERE unfinished AND kind = ? ORDER BY id", kind)
+        return [json.loads(row["document"]) for row in rows]
+
+    def list_descendants(self, kind: str, uid: str) -> Jsons:
+        """The objects of a kind that belong to the object of this uid, through others too, oldest first."""
+        return [json.loads(row["document"]) for row in self._database.read(_LIST_OF_FAMILY, uid, kind)]
+
+    def list_current(self) -> Jsons:
+        """All resources, and what has not ended with all that belongs to it, oldest first.
+
+        Jobs and Pods of runs that are over are not read: nothing more is done with them.
+        """
+        return [json.loads(row["document"]) for row in self._database.read(_LIST_CURRENT)]
+
+    def uids(self, kind: str) -> set[str]:
+        """The uids of all objects of a kind, without reading these."""
+        return {row["uid"] for row in self._database.read("SELECT uid FROM objects WHERE kind = ?", kind)}
 
     def apply(self, manifest: Json) -> tuple[Json, Outcome]:
         """Create an object, or replace everything of it but its status.
@@ -195,11 +237,7 @@ class Objects:
             if found is None or uid not in (None, found["metadata"]["uid"]):
                 return False
             version = _next_version(connection)
-            descendants = connection.execute(
-                "WITH RECURSIVE family (uid) AS (SELECT ? UNION SELECT child FROM owners JOIN family ON owner = uid) "
-                "SELECT uid FROM family",
-                (found["metadata"]["uid"],),
-            ).fetchall()
+            descendants = connection.execute(_FAMILY, (found["metadata"]["uid"],)).fetchall()
             for (each,) in descendants:
                 connection.execute("DELETE FROM owners WHERE owner = ?1 OR child = ?1", (each,))
                 (document,) = connection.execute(

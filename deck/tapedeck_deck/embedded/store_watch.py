@@ -1,4 +1,4 @@
-"""A watch of the deck's objects: first all of them, then every change, whichever process made it."""
+"""A watch of the deck's objects: first those that are not over, then every change, whichever process made it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class StoreWatch:
         self._wake.set()
 
     async def _follow(self, poll_seconds: float) -> None:
-        self._deliver([Change(False, document) for document in self._objects.list()])
+        self._deliver([Change(False, document) for document in self._objects.list_current()])
         while True:
             self._wake.clear()
             if self._objects.version > self._version:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 import time
@@ -14,9 +15,11 @@ from tapedeck_deck.embedded.disk_space import full_disk
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.postgres import Postgres
 from tapedeck_deck.embedded.problems import Problems, describe
+from tapedeck_deck.embedded.process_ends import ProcessEnds
 
 _ERROR_LINE = re.compile(r"\b(ERROR|FATAL|PANIC)\b|^Caused by|Exception:")
 STEADY_SECONDS = 5.0  # of a service that works again
+RESTART_CHECK_SECONDS = 0.1  # between two looks whether a service that has ended may start again
 STABLE_SECONDS = 60.0  # ends longer ago do not count for the backoff
 
 
@@ -46,6 +49,22 @@ class Supervisor:
                     self._problems.solved(name)
             elif ends and now - ends[-1] >= backoff(len(ends)) and full_disk(service.data) is None:
                 self._start(name, start)
+
+    async def wait(self, seconds: float) -> None:
+        """Wait so long, or until broker or database ends; a moment only where one does not run."""
+        running = [service.process for service, _ in self._services.values() if service.process is not None]
+        ended = asyncio.Event()
+        ends = ProcessEnds(ended.set)
+        for process in running:
+            ends.watch(process)
+        try:
+            async with asyncio.timeout(seconds if len(running) == len(self._services) else RESTART_CHECK_SECONDS):
+                await ended.wait()
+        except TimeoutError:
+            return
+        finally:
+            for process in running:
+                ends.forget(process)
 
     def _start(self, name: str, start: Callable[[], None]) -> None:
         self._started[name] = time.monotonic()

@@ -110,7 +110,7 @@ class Operator:
             self._controller.router.handle(kind, event_type, document)
 
     async def _resync(self) -> None:
-        """Repair what the watches missed, and reconcile every resource, once a period."""
+        """Repair what the watches missed, and reconcile every resource that is not over, once a period."""
         period = self._settings.resync_seconds
         while True:
             await asyncio.sleep(period)

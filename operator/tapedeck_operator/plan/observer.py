@@ -10,7 +10,7 @@ from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import AnyResource, Feed, Replay
 from tapedeck_crds.parse import InvalidResource, parse_resource
 from tapedeck_crds.report import BacktestReport, FeedReport, ReplayReport, Report
-from tapedeck_crds.resource import FINAL_PHASES
+from tapedeck_crds.resource import is_finished
 from tapedeck_operator.plan.fill import fill_name
 from tapedeck_operator.plan.names import PART_LABEL, SHARD_LABEL, child_name, referenced_replay
 from tapedeck_operator.plan.reasons import CRASH_LOOP, NOT_STARTING, OOM_KILLED, UNSCHEDULABLE
@@ -30,8 +30,16 @@ class Snapshot(Protocol):
         """One object, None where there is none."""
         ...
 
-    def list(self, kind: str, namespace: str) -> Iterable[Json]:
-        """All objects of a kind in a namespace."""
+    def unfinished(self, kind: str, namespace: str) -> Iterable[Json]:
+        """The unfinished resources of a kind in a namespace."""
+        ...
+
+    def dependents(self, namespace: str, replay: str) -> Iterable[Json]:
+        """The Backtests that read a Replay and the Replays that follow its clock."""
+        ...
+
+    def children(self, kind: str, uid: str) -> Iterable[Json]:
+        """The objects of a kind that are labelled with the uid of a resource."""
         ...
 
     def pods(self, uid: str) -> Iterable[Json]:
@@ -204,7 +212,7 @@ def _owned(snapshot: Snapshot, resource: AnyResource, kind: str, name: str) -> J
 def _deployments(snapshot: Snapshot, resource: AnyResource) -> tuple[Json, ...]:
     return tuple(
         deployment
-        for deployment in snapshot.list("Deployment", resource.metadata.namespace)
+        for deployment in snapshot.children("Deployment", resource.metadata.uid)
         if is_owned(deployment, resource.metadata.uid) and not deployment["metadata"].get("deletionTimestamp")
     )
 
@@ -221,7 +229,7 @@ def _belongs_to_any(pod: Json, deployments: tuple[Json, ...]) -> bool:
 
 
 def _unfinished_feeds(snapshot: Snapshot, namespace: str) -> tuple[Feed, ...]:
-    found = (_parsed(d) for d in snapshot.list("Feed", namespace) if not _is_finished(d))
+    found = map(_parsed, snapshot.unfinished("Feed", namespace))
     return tuple(feed for feed in found if isinstance(feed, Feed))
 
 
@@ -238,17 +246,10 @@ def _replay(snapshot: Snapshot, namespace: str, name: str) -> Replay | None:
 
 
 def _followers(snapshot: Snapshot, namespace: str, leader: str) -> tuple[Replay, ...]:
-    followers = [
-        d
-        for d in snapshot.list("Replay", namespace)
-        if not _is_finished(d) and (d["spec"].get("clock") or {}).get("follow") == leader
-    ]
-    found = (_parsed(document) for document in followers)
+    dependents = snapshot.dependents(namespace, leader)
+    followers = [each for each in dependents if each["kind"] == "Replay" and not is_finished(each)]
+    found = map(_parsed, followers)
     return tuple(replay for replay in found if isinstance(replay, Replay))
-
-
-def _is_finished(document: Json) -> bool:
-    return document.get("status", {}).get("phase") in FINAL_PHASES
 
 
 def _parsed(document: Json) -> AnyResource | None:

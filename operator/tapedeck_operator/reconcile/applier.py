@@ -97,13 +97,29 @@ class Applier:
                 return  # created by an earlier, interrupted attempt
             return
         key = key_of(manifest["kind"], manifest)
+        if key.kind == "Job":
+            await self._create_job(resource, key, manifest)
+            return
         existing = self._cache.get(*key) or await self._read(key)
         if existing is not None:
             _check_owner(resource, key, existing)
             self._cache.put(key.kind, existing)
-            if key.kind == "Job":
-                raise StalePlan(f"Job {key.name} exists already")
         self._cache.put(key.kind, await self._api.apply(manifest))
+
+    async def _create_job(self, resource: AnyResource, key: ObjectKey, manifest: Json) -> None:
+        """Create a Job, which is never applied again, in one call: its pods wait for it."""
+        existing = self._cache.get(*key)
+        if existing is None:
+            try:
+                self._cache.put(key.kind, await self._api.create(manifest))
+            except ObjectConflict:
+                existing = await self._read(key)
+            else:
+                return
+        if existing is not None:
+            _check_owner(resource, key, existing)
+            self._cache.put(key.kind, existing)
+        raise StalePlan(f"Job {key.name} exists already")
 
     async def _read(self, key: ObjectKey) -> Json | None:
         try:

@@ -1,9 +1,10 @@
-"""The newest version of each watched object, in memory."""
+"""The newest version of each watched object that may still be needed, in memory."""
 
 from __future__ import annotations
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import KINDS
+from tapedeck_crds.resource import is_finished
 from tapedeck_operator.plan.names import UID_LABEL
 from tapedeck_operator.reconcile.api import ObjectKey, key_of, version_of
 
@@ -11,23 +12,28 @@ Documents = list[Json]  # inside the class, `list` is the method
 
 
 class ObjectCache:
-    """Objects by kind, namespace and name; pods also by the uid of the resource that they work for."""
+    """Objects by kind, namespace and name; children also by the uid of the resource that they work for.
+
+    Nothing is planned for a finished resource, so its children are not kept: they are several times as large.
+    """
 
     def __init__(self) -> None:
         self._objects: dict[str, dict[tuple[str, str], Json]] = {}
         self._resources: dict[str, ObjectKey] = {}  # uid of a Feed, Replay or Backtest → its key
-        self._pods: dict[str, dict[ObjectKey, None]] = {}  # the same uid → its pods, in order of arrival
+        self._children: dict[str, dict[ObjectKey, None]] = {}  # the same uid → its children, in order of arrival
         self._dependents: dict[tuple[str, str], set[ObjectKey]] = {}  # (namespace, Replay) → runs that name it
+        self._unfinished: dict[tuple[str, str], dict[str, Json]] = {}  # (kind, namespace) → resources by name
 
     def get(self, kind: str, namespace: str, name: str) -> Json | None:
         return self._objects.get(kind, {}).get((namespace, name))
 
-    def list(self, kind: str, namespace: str | None = None) -> Documents:
-        """All objects of a kind, in one namespace or in all."""
-        found = self._objects.get(kind, {})
-        if namespace is None:
-            return [*found.values()]
-        return [document for (where, _), document in found.items() if where == namespace]
+    def list(self, kind: str) -> Documents:
+        """All objects of a kind."""
+        return [*self._objects.get(kind, {}).values()]
+
+    def unfinished(self, kind: str, namespace: str) -> Documents:
+        """The unfinished resources of a kind in a namespace: however many are finished, these are few."""
+        return [*self._unfinished.get((kind, namespace), {}).values()]
 
     def owner(self, document: Json) -> ObjectKey | None:
         """The resource whose uid labels a child; None where the cache does not hold it."""
@@ -35,8 +41,13 @@ class ObjectCache:
 
     def pods(self, uid: str) -> Documents:
         """The pods of a resource, oldest first. Creation times are whole seconds: order of arrival breaks ties."""
-        found = [pod for key in self._pods.get(uid, ()) if (pod := self.get(*key)) is not None]
+        found = self.children("Pod", uid)
         return sorted(found, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
+
+    def children(self, kind: str, uid: str) -> Documents:
+        """The children of a kind that work for a resource, in order of arrival."""
+        keys = (key for key in self._children.get(uid, ()) if key.kind == kind)
+        return [child for key in keys if (child := self.get(*key)) is not None]
 
     def dependents(self, namespace: str, replay: str) -> Documents:
         """The Backtests that read a Replay and the Replays that follow its clock."""
@@ -44,21 +55,19 @@ class ObjectCache:
         return [document for key in sorted(keys) if (document := self.get(*key)) is not None]
 
     def put(self, kind: str, document: Json) -> bool:
-        """Store a version; False where the cache holds this one or a newer one."""
+        """Store a version; False where the cache holds this one or a newer one, or does not keep the object."""
         key = key_of(kind, document)
         old = self.get(*key)
         if old is not None and version_of(old) >= version_of(document):
             return False
+        if kind not in KINDS and self._is_of_finished(document):
+            return False
         document["metadata"].pop("managedFields", None)
         self._objects.setdefault(kind, {})[key.namespace, key.name] = document
         if kind in KINDS:
-            if old is not None:
-                self._unindex(key, old)
-            self._resources[document["metadata"]["uid"]] = key
-            if (replay := replay_name(document)) is not None:
-                self._dependents.setdefault((key.namespace, replay), set()).add(key)
-        elif kind == "Pod":
-            self._pods.setdefault(_uid_label(document), {})[key] = None
+            self._index(key, old, document)
+        else:
+            self._children.setdefault(_uid_label(document), {})[key] = None
         return True
 
     def remove(self, kind: str, document: Json) -> Json | None:
@@ -70,15 +79,34 @@ class ObjectCache:
         del self._objects[kind][key.namespace, key.name]
         if kind in KINDS:
             self._unindex(key, old)
-        elif kind == "Pod":
-            siblings = self._pods.get(_uid_label(old), {})
+        else:
+            siblings = self._children.get(_uid_label(old), {})
             siblings.pop(key, None)
             if not siblings:
-                self._pods.pop(_uid_label(old), None)
+                self._children.pop(_uid_label(old), None)
         return old
+
+    def _is_of_finished(self, child: Json) -> bool:
+        owner = self.owner(child)
+        resource = self.get(*owner) if owner is not None else None
+        return resource is not None and is_finished(resource)
+
+    def _index(self, key: ObjectKey, old: Json | None, document: Json) -> None:
+        if old is not None:
+            self._unindex(key, old)
+        uid = document["metadata"]["uid"]
+        self._resources[uid] = key
+        if (replay := replay_name(document)) is not None:
+            self._dependents.setdefault((key.namespace, replay), set()).add(key)
+        if not is_finished(document):
+            self._unfinished.setdefault((key.kind, key.namespace), {})[key.name] = document
+        else:
+            for child in self._children.pop(uid, ()):
+                del self._objects[child.kind][child.namespace, child.name]
 
     def _unindex(self, key: ObjectKey, old: Json) -> None:
         self._resources.pop(old["metadata"]["uid"], None)
+        self._unfinished.get((key.kind, key.namespace), {}).pop(key.name, None)
         index = (key.namespace, replay_name(old) or "")
         if (dependents := self._dependents.get(index)) is not None:
             dependents.discard(key)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import KINDS
-from tapedeck_crds.resource import FINAL_PHASES
+from tapedeck_crds.resource import is_finished
 from tapedeck_operator.reconcile.api import ObjectKey, key_of, version_of
 from tapedeck_operator.reconcile.cache import ObjectCache, replay_name
 from tapedeck_operator.reconcile.pod_poller import PodPoller
@@ -52,18 +52,18 @@ class EventRouter:
                 missed += 1
         return missed
 
-    def enqueue_all(self, spread: float, *, finished: bool = True) -> None:
-        """Queue every resource, or every unfinished one, at random times within ``spread`` seconds."""
+    def enqueue_all(self, spread: float) -> None:
+        """Queue every resource that is not over, at random times within ``spread`` seconds."""
         for kind in KINDS:
             for document in self._cache.list(kind):
-                if finished or not _is_finished(document):
+                if not _is_over(document):
                     self._queue.add(key_of(kind, document), random.uniform(0.0, spread))
 
     def _update(self, kind: str, document: Json) -> bool:
         changed = self._cache.put(kind, document)
         if kind == "Replay":  # also the reconciler's own writes: bound runs wait for the phase
             self._enqueue_dependents(document)
-        elif kind == "Feed" and _is_finished(document):
+        elif kind == "Feed" and is_finished(document):
             self._enqueue_waiting_runs(document)
         if changed:
             self._enqueue_affected(kind, document)
@@ -87,7 +87,8 @@ class EventRouter:
     def _enqueue_affected(self, kind: str, document: Json) -> None:
         """Queue a changed resource itself, or the owner of a changed child."""
         if kind in KINDS:
-            self._enqueue(key_of(kind, document))
+            if not _is_over(document):
+                self._enqueue(key_of(kind, document))
             return
         if kind == "Pod":
             self._poller.track(document)
@@ -97,7 +98,7 @@ class EventRouter:
     def _enqueue_waiting_runs(self, feed: Json) -> None:
         """Queue the pending runs of a Feed's namespace: they may wait for its end."""
         for kind in ("Replay", "Backtest"):
-            for document in self._cache.list(kind, feed["metadata"]["namespace"]):
+            for document in self._cache.unfinished(kind, feed["metadata"]["namespace"]):
                 if document.get("status", {}).get("phase") == "Pending":
                     self._enqueue(key_of(kind, document))
 
@@ -109,9 +110,15 @@ class EventRouter:
             document = self._cache.get("Replay", metadata["namespace"], leader)
             affected += [document] if document is not None else []
         for document in affected:
-            if not _is_finished(document):
+            if not is_finished(document):
                 self._enqueue(key_of(document["kind"], document))
 
 
-def _is_finished(document: Json) -> bool:
-    return document.get("status", {}).get("phase") in FINAL_PHASES
+def _is_over(document: Json) -> bool:
+    """Whether a resource is finished, its status is about its present spec, and it is kept until somebody deletes it.
+
+    A plan of such a resource is what it has already.
+    """
+    generation = document["metadata"].get("generation")
+    expires = (document.get("spec") or {}).get("ttlSecondsAfterFinished") is not None
+    return is_finished(document) and document["status"].get("observedGeneration") == generation and not expires

@@ -22,7 +22,7 @@ from tapedeck_recorder.store.rollup_refresh import RollupRefresher
 from tapedeck_recorder.store.writer_pool import WriterPool
 from tapedeck_recorder.topic_watcher import TopicWatcher
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.5  # a record ends it; so long may an idle recorder take to see that it shall stop
 HOUSEKEEPING_SECONDS = 1.0
 
 

@@ -100,7 +100,7 @@ class DeckMeter:
     def look(self) -> DeckState:
         """The state now; rates are since the last look. Raises DeckError."""
         documents = {kind: self._objects.list(kind) for kind in KINDS}
-        pods = [pod for pod in self._objects.list("Pod") if pod.get("status", {}).get("phase") == "Running"]
+        pods = [pod for pod in self._objects.list_unfinished("Pod") if pod.get("status", {}).get("phase") == "Running"]
         urls = {pod["metadata"]["uid"]: pod["status"]["url"] for pod in pods if "url" in pod["status"]}
         scrapes = scrape_all(urls)
         changes = {uid: ScrapeChange(self._scrapes.get(uid), scrape) for uid, scrape in scrapes.items()}

@@ -19,6 +19,7 @@ from tapedeck_common.atomic_file import write_atomically
 from tapedeck_common.logs import hide_secret
 from tapedeck_common.metrics import METRICS_CONTENT_TYPE, render_metrics
 from tapedeck_common.pod.listener import listen
+from tapedeck_common.quiet_server import QuietServer
 from tapedeck_common.settings import PodSettings
 from tapedeck_crds.report import Report
 
@@ -63,7 +64,7 @@ class ProbeServer:
             lifespan="off",
             timeout_graceful_shutdown=1,
         )
-        self._server = uvicorn.Server(config)
+        self._server = QuietServer(config)
         self._thread = threading.Thread(target=self._serve, name="probe", daemon=True)
 
     def start(self) -> None:

@@ -32,6 +32,7 @@ class ChannelTable:
         self._schedule = PushSchedule(self._push)
         self._channels: dict[_Key, Channel] = {}
         self._opening: dict[_Key, asyncio.Task[Channel]] = {}
+        self._occupied = asyncio.Event()  # set while there are channels
         self._tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._tick())]
 
     async def close(self) -> None:
@@ -60,7 +61,7 @@ class ChannelTable:
     async def _open(self, key: _Key, request: Subscribe) -> Channel:
         try:
             channel = self._channels[key] = await asyncio.to_thread(self._sources.open, request, key[0])
-            CHANNELS.set(len(self._channels))
+            self._count()
         finally:
             del self._opening[key]
         self._loop.call_later(UNUSED_SECONDS, self.release, channel)
@@ -73,8 +74,15 @@ class ChannelTable:
         for key, each in list(self._channels.items()):
             if each is channel:
                 del self._channels[key]
-                CHANNELS.set(len(self._channels))
+                self._count()
                 channel.close()
+
+    def _count(self) -> None:
+        CHANNELS.set(len(self._channels))
+        if self._channels:
+            self._occupied.set()
+        else:
+            self._occupied.clear()
 
     def on_change(self, changed: set[str]) -> None:
         """Push what these changes of the topic reader concern. Called in the topic reader's thread."""
@@ -87,7 +95,7 @@ class ChannelTable:
                     channel.push()
 
     async def _tick(self) -> None:
-        while True:
+        while await self._occupied.wait():
             await asyncio.sleep(STATE_SECONDS)
             for channel in list(self._channels.values()):
                 if isinstance(channel, ReplayChannel):
@@ -96,7 +104,7 @@ class ChannelTable:
 
     async def _poll(self) -> None:
         """Poll what no topic tells of: results of runs, limits of markets that a replay records, parts of bars."""
-        while True:
+        while await self._occupied.wait():
             for channel in [each for each in self._channels.values() if each.must_poll]:
                 with _logged(channel):
                     if await self._has_changed(channel):

@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from tapedeck_common.logs import log
+from tapedeck_common.quiet_server import QuietServer
 from tapedeck_gateway.options import MESSAGE_BYTES, GatewayLimits, GatewayOptions
 from tapedeck_gateway.server.certificate import Certificate
 from tapedeck_gateway.server.connection_table import ConnectionTable
@@ -51,7 +52,7 @@ async def serve(
     )
     refreshing = None if certificate is None else asyncio.create_task(certificate.keep_fresh())
     try:
-        await uvicorn.Server(config).serve(sockets=[listener])
+        await QuietServer(config).serve(sockets=[listener])
     finally:
         if refreshing is not None:
             refreshing.cancel()

@@ -36,7 +36,7 @@ BATCH_MESSAGES = 20_000
 BATCH_BYTES = 8_000_000
 FILL_SECONDS = 0.02
 POSITION_RESET_SECONDS = 10.0
-FETCH_WAIT_MS = 500  # of a request where nothing is new: a record ends it, and no reader waits for the recorder's
+FETCH_WAIT_MS = 2_000  # of a request where nothing is new: a record ends it, and no reader waits for the recorder's
 # The client creates messages while it holds the interpreter's lock: between small steps the writer threads run.
 STEP_MESSAGES = 1_000
 
