@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tapedeck_common.market import Bar, RecordSource
-from tapedeck_recorder.rows.bar_rows import encode_bars, validate_bar
+from tapedeck_recorder.rows.bar_rows import bar_batch, copy_rows, validate_bar
 
 MINUTE = 60_000
 Row = tuple[Any, ...]
@@ -71,14 +71,14 @@ sources: st.SearchStrategy[RecordSource] = st.sampled_from(["live", "backfill", 
 
 @given(st.lists(st.tuples(bars, sources), min_size=1, max_size=40))
 def test_each_key_keeps_its_best_row(pairs: list[tuple[Bar, RecordSource]]) -> None:
-    data, count, open_ranges = encode_bars([bar for bar, _ in pairs], [source for _, source in pairs])
-    rows = decode_copy(data)
-    assert count == len(rows)
+    batch = bar_batch([bar for bar, _ in pairs], [source for _, source in pairs])
+    rows = decode_copy(copy_rows(batch))
+    assert len(batch) == len(rows)
     assert sorted(rows) == model(pairs)
     opens: dict[tuple[str, str, str], list[int]] = {}
     for bar, _ in pairs:
         opens.setdefault((bar.exchange, bar.symbol, bar.interval), []).append(bar.ts)
-    assert open_ranges == {series: (min(times), max(times)) for series, times in opens.items()}
+    assert batch.open_ranges == {series: (min(times), max(times)) for series, times in opens.items()}
 
 
 VALID = Bar("x", "A/B", "1m", 25_000_000 * MINUTE, 2.0, 3.0, 1.0, 2.0, 5.0)
@@ -123,8 +123,8 @@ def changed(**change: Any) -> Bar:
 )
 def test_an_invalid_bar_is_rejected_in_bulk_and_alone(invalid: Bar, field: str) -> None:
     with pytest.raises((ValueError, OverflowError)):
-        encode_bars([VALID, invalid, VALID], ["live"] * 3)
+        bar_batch([VALID, invalid, VALID], ["live"] * 3)
     with pytest.raises(ValueError, match=field):
         validate_bar(invalid, "live")
     validate_bar(VALID, "live")
-    assert encode_bars([VALID], ["live"]).row_count == 1
+    assert len(bar_batch([VALID], ["live"])) == 1

@@ -62,7 +62,7 @@ def build_batch(messages: Sequence[Message], verifier: ResultVerifier) -> Batch:
 
 
 def _add_bar_messages(batch: Batch, messages: Sequence[Message]) -> None:
-    """Encode all bars at once; where one of them is invalid, go one by one to find which."""
+    """Read all bars at once; where one of them is invalid, go one by one to find which."""
     try:
         bars = _decode_bars([message.value() for message in messages])
         sources = _sources(messages)
@@ -99,10 +99,8 @@ def _sources(messages: Sequence[Message]) -> list[RecordSource | None]:
 
 def _add_bars(batch: Batch, bars: Sequence[Bar], sources: Sequence[RecordSource]) -> None:
     if bars:
-        encoded = bar_rows.encode_bars(bars, sources)
-        batch.rows[tables.BARS].chunks.append(encoded.rows)
-        batch.rows[tables.BARS].count += encoded.row_count
-        batch.open_ranges |= encoded.open_ranges
+        batch.bars = bar_rows.bar_batch(bars, sources)
+        batch.open_ranges = batch.bars.open_ranges
 
 
 def _decode_bar(batch: Batch, message: Message, value: bytes, valid: list[tuple[Bar, RecordSource]]) -> None:
