@@ -8,6 +8,7 @@ tail (source).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -42,6 +43,19 @@ class _GroupNumbers(dict[GroupKey, int]):
         return number
 
 
+class _Columns(NamedTuple):
+    """Columns of some bars."""
+
+    group: IntArray
+    ts: IntArray
+    rev: IntArray
+    open: FloatArray
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    volume: FloatArray
+
+
 def validate_bar(bar: Bar, source: RecordSource) -> None:
     """Raises InvalidInput, naming field, value and expectation, for a bar that the store can't hold."""
     if problem := bar_problem(bar):
@@ -53,24 +67,50 @@ def validate_bar(bar: Bar, source: RecordSource) -> None:
 
 
 def bar_batch(bars: Sequence[Bar], sources: Sequence[RecordSource]) -> BarBatch:
-    """One row per primary key: the highest revision, then live before other sources, then the first.
+    """The batch of a ``BarCollector`` that got these bars at once."""
+    collector = BarCollector()
+    collector.add(bars, sources)
+    return collector.batch()
 
-    Raises ValueError or OverflowError where ``validate_bar`` refuses one of the bars.
-    """
-    columns = dict(zip(Bar.__struct_fields__, zip(*map(msgspec.structs.astuple, bars), strict=True), strict=True))
-    numbers = _GroupNumbers()
-    keys = zip(columns["exchange"], columns["symbol"], columns["interval"], sources, strict=True)
-    group = np.fromiter(map(numbers.__getitem__, keys), np.int64, len(bars))
-    ts = np.fromiter(columns["ts"], np.int64, len(bars))
-    rev = np.fromiter(columns["rev"], np.int64, len(bars))
-    values = [np.fromiter(columns[name], np.float64, len(bars)) for name in _VALUES]
-    groups = list(numbers)
-    ends = np.array([time_end(g[3]) for g in groups], np.int64)[group]
-    _validate(ts, ends, rev, values, _are_opens(ts, group, [g[2] for g in groups]))
-    heads = [row_header(len(BARS.columns)) + name_field(g[0]) + name_field(g[1]) + key_field(g[2]) for g in groups]
-    tails = [key_field(g[3]) for g in groups]
-    everything = BarBatch(groups, heads, tails, group, ts, rev, values)
-    return everything.take(_deduplicated_order(everything))
+
+class BarCollector:
+    """Collects the columns of bars, some hundred at a time: so few are in the processor's cache when they are read."""
+
+    def __init__(self) -> None:
+        self._numbers = _GroupNumbers()
+        self._steps: list[_Columns] = []
+
+    def add(self, bars: Sequence[Bar], sources: Sequence[RecordSource]) -> None:
+        """Add bars. Raises OverflowError for a number beyond 64 bits."""
+        if not (count := len(bars)):
+            return
+        columns = dict(zip(Bar.__struct_fields__, zip(*map(msgspec.structs.astuple, bars), strict=True), strict=True))
+        keys = zip(columns["exchange"], columns["symbol"], columns["interval"], sources, strict=True)
+        self._steps.append(
+            _Columns(
+                np.fromiter(map(self._numbers.__getitem__, keys), np.int64, count),
+                np.fromiter(columns["ts"], np.int64, count),
+                np.fromiter(columns["rev"], np.int64, count),
+                *(np.fromiter(columns[name], np.float64, count) for name in _VALUES),
+            )
+        )
+
+    def __len__(self) -> int:
+        return sum(len(step.ts) for step in self._steps)
+
+    def batch(self) -> BarBatch:
+        """One row per primary key: the highest revision, then live before other sources, then the first.
+
+        Raises InvalidInput where ``validate_bar`` refuses one of the bars.
+        """
+        group, ts, rev, *values = (np.concatenate(arrays) for arrays in zip(*self._steps, strict=True))
+        groups = list(self._numbers)
+        ends = np.array([time_end(g[3]) for g in groups], np.int64)[group]
+        _validate(ts, ends, rev, values, _are_opens(ts, group, [g[2] for g in groups]))
+        heads = [row_header(len(BARS.columns)) + name_field(g[0]) + name_field(g[1]) + key_field(g[2]) for g in groups]
+        tails = [key_field(g[3]) for g in groups]
+        everything = BarBatch(groups, heads, tails, group, ts, rev, values)
+        return everything.take(_deduplicated_order(everything))
 
 
 def copy_rows(bars: BarBatch) -> bytes:
