@@ -75,23 +75,21 @@ class BarBatch:
     def rank(self) -> IntArray:
         """The row of the higher rank wins: by revision, then live before other sources, as ``tables.BARS`` has it."""
         live = np.array([group[3] == "live" for group in self.groups], np.int64)
-        return self.rev * 2 + live[self.group]
+        ranks: IntArray = self.rev * 2 + live[self.group]
+        return ranks
 
     @cached_property
     def series(self) -> IntArray:
         """The number of each row's series. Its bars may have several sources, and so be of several groups."""
         numbers: dict[SeriesKey, int] = {}
-        return np.array([numbers.setdefault(group[:3], len(numbers)) for group in self.groups], np.int64)[self.group]
+        of_groups = [numbers.setdefault(group[:3], len(numbers)) for group in self.groups]
+        return np.array(of_groups, np.int64)[self.group]
 
     @cached_property
     def key(self) -> IntArray:
         """The primary key of each row as a number, in order of series and time."""
-        return self.keys(self.series, self.ts)
-
-    @staticmethod
-    def keys(series: IntArray, ts: IntArray) -> IntArray:
-        """The keys of these series, by number, at these times."""
-        return (series << _TS_BITS) + ts
+        keys: IntArray = (self.series << _TS_BITS) + self.ts
+        return keys
 
     @cached_property
     def runs(self) -> list[BarRun]:

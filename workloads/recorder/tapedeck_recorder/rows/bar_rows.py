@@ -134,9 +134,10 @@ def copy_rows(bars: BarBatch) -> bytes:
 
 def _are_opens(ts: IntArray, group: IntArray, intervals: list[str]) -> BoolArray:
     """Whether each time is the open of a bar of its group's interval."""
-    if len(set(intervals)) == 1 and (length := BAR_LENGTHS.get(intervals[0])):
-        return np.equal(opens_of(length, ts), ts)
     valid = np.zeros(len(ts), np.bool_)
+    if len(set(intervals)) == 1 and (length := BAR_LENGTHS.get(intervals[0])):
+        valid[:] = opens_of(length, ts) == ts
+        return valid
     for interval in BAR_LENGTHS.keys() & intervals:
         rows = np.array([each == interval for each in intervals])[group]
         valid[rows] = opens_of(BAR_LENGTHS[interval], ts[rows]) == ts[rows]
@@ -173,7 +174,9 @@ def _deduplicated_order(bars: BarBatch) -> IntArray:
 
 def _repeats(key: IntArray) -> BoolArray:
     """Whether each row has the same key as the row before it."""
-    return np.r_[False, key[1:] == key[:-1]]
+    same = np.zeros(len(key), np.bool_)
+    same[1:] = key[1:] == key[:-1]
+    return same
 
 
 def _empty_rows(count: int, head: int, tail: int) -> npt.NDArray[np.void]:

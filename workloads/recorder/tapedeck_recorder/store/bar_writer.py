@@ -80,6 +80,7 @@ def _stored_ranks(cursor: Cursor, bars: BarBatch) -> IntArray:
     exchanges, symbols, intervals, _ = map(list, zip(*(run.group for run in runs), strict=True))
     firsts, lasts = np.array([run.first for run in runs]), np.array([run.last for run in runs])
     times = (timestamp_array(firsts), timestamp_array(lasts), _moment(firsts.min()), _moment(lasts.max()))
+    cursor.execute("SET LOCAL jit = off")  # many ranges look dear: to compile the query takes longer than to run it
     # Not prepared: a plan for any parameters would know no range.
     rows = cursor.execute(_STORED, (exchanges, symbols, intervals, *times), prepare=False, binary=True).fetchall()
     ranks = np.full(len(bars), _ABSENT, np.int64)
