@@ -32,6 +32,7 @@ from tapedeck_deck.embedded.pods import Start
 from tapedeck_deck.embedded.ports import free_port
 from tapedeck_deck.embedded.postgres import ROLES, SUPERUSER, Postgres
 from tapedeck_recorder.kafka.consumer import BATCH_MESSAGES
+from tapedeck_recorder.rows.bar_rows import copy_rows
 from tapedeck_recorder.rows.batch_builder import build_batch
 from tapedeck_recorder.rows.tables import BARS, COPY_HEADER, COPY_TRAILER
 
@@ -163,9 +164,10 @@ class Bench:
             while done < ROWS:
                 messages = client.consume(BATCH_MESSAGES, 2.0)
                 if messages:
-                    rows = build_batch(messages, ResultVerifier(RESULTS_KEY)).rows[BARS]
-                    done += rows.count
-                    yield b"".join((COPY_HEADER, *rows.chunks, COPY_TRAILER))
+                    bars = build_batch(messages, ResultVerifier(RESULTS_KEY)).bars
+                    if bars is not None:
+                        done += len(bars)
+                        yield b"".join((COPY_HEADER, copy_rows(bars), COPY_TRAILER))
         finally:
             client.close()
 

@@ -63,7 +63,7 @@ def test_the_default_roles_have_the_least_privileges(each_store: EachStore) -> N
     with psycopg.connect(each_store.dsn("tapedeck_recorder"), autocommit=True) as recorder:
         assert recorder.execute("SELECT refresh_coarser()").fetchone() == (0,)
         recorder.execute("CREATE TEMPORARY TABLE stage (LIKE bars)")
-        for refused in ("CREATE TABLE mine (a int)", "DROP TABLE bars", "DELETE FROM bars", "TRUNCATE bars"):
+        for refused in ("CREATE TABLE mine (a int)", "DROP TABLE bars", "DELETE FROM trades", "TRUNCATE bars"):
             with pytest.raises(errors.InsufficientPrivilege):
                 recorder.execute(refused)
 
@@ -85,7 +85,9 @@ def test_migrate_creates_a_role_for_each_workload(each_store: EachStore, service
                 assert _may(connection, name, "SELECT", tables) == MAY_READ[workload], workload
                 for verb in ("INSERT", "UPDATE"):
                     assert _may(connection, name, verb, tables) == MAY_WRITE.get(workload, set()), (workload, verb)
-                for verb in ("DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"):
+                deletes = {"bars"} if workload == "recorder" else set()  # in whose place it writes a later revision
+                assert _may(connection, name, "DELETE", tables) == deletes, workload
+                for verb in ("TRUNCATE", "REFERENCES", "TRIGGER"):
                     assert _may(connection, name, verb, tables) == set(), (workload, verb)
         with connected(each_store, names["recorder"], password) as recorder:
             recorder.execute("CREATE TEMPORARY TABLE stage (LIKE bars)")

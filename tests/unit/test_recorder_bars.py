@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tapedeck_common.market import Bar, RecordSource
-from tapedeck_recorder.rows.bar_rows import encode_bars, validate_bar
+from tapedeck_recorder.rows.bar_batch import RUN_GAP
+from tapedeck_recorder.rows.bar_rows import BarCollector, bar_batch, copy_rows, validate_bar
 
 MINUTE = 60_000
 Row = tuple[Any, ...]
@@ -71,14 +72,42 @@ sources: st.SearchStrategy[RecordSource] = st.sampled_from(["live", "backfill", 
 
 @given(st.lists(st.tuples(bars, sources), min_size=1, max_size=40))
 def test_each_key_keeps_its_best_row(pairs: list[tuple[Bar, RecordSource]]) -> None:
-    data, count, open_ranges = encode_bars([bar for bar, _ in pairs], [source for _, source in pairs])
-    rows = decode_copy(data)
-    assert count == len(rows)
+    batch = bar_batch([bar for bar, _ in pairs], [source for _, source in pairs])
+    rows = decode_copy(copy_rows(batch))
+    assert len(batch) == len(rows)
     assert sorted(rows) == model(pairs)
     opens: dict[tuple[str, str, str], list[int]] = {}
     for bar, _ in pairs:
         opens.setdefault((bar.exchange, bar.symbol, bar.interval), []).append(bar.ts)
-    assert open_ranges == {series: (min(times), max(times)) for series, times in opens.items()}
+    assert batch.open_ranges == {series: (min(times), max(times)) for series, times in opens.items()}
+
+
+@given(st.lists(st.tuples(bars, sources), min_size=1, max_size=40), st.integers(1, 7))
+def test_bars_that_are_collected_by_steps_are_one_batch(pairs: list[tuple[Bar, RecordSource]], size: int) -> None:
+    collector = BarCollector()
+    for start in range(0, len(pairs), size):
+        step = pairs[start : start + size]
+        collector.add([bar for bar, _ in step], [source for _, source in step])
+    assert len(collector) == len(pairs)
+    assert sorted(decode_copy(copy_rows(collector.batch()))) == model(pairs)
+
+
+@given(st.dictionaries(st.tuples(st.sampled_from("AB"), st.integers(0, 400)), sources, min_size=1, max_size=60))
+def test_runs_are_neighbours_between_which_few_bars_are_missing(chosen: dict[tuple[str, int], RecordSource]) -> None:
+    found = [Bar("x", symbol, "1m", minute * MINUTE, 2.0, 3.0, 1.0, 2.0, 5.0) for symbol, minute in chosen]
+    batch = bar_batch(found, list(chosen.values()))
+    expected: list[list[tuple[str, RecordSource, int]]] = []
+    for (symbol, minute), source in sorted(chosen.items()):
+        last = expected[-1][-1] if expected else None
+        if last is not None and last[:2] == (symbol, source) and minute - last[2] <= RUN_GAP + 1:
+            expected[-1].append((symbol, source, minute))
+        else:
+            expected.append([(symbol, source, minute)])
+    runs = [(*run.group[1::2], run.first // MINUTE, run.last // MINUTE, run.end - run.start) for run in batch.runs]
+    assert sorted(runs) == sorted((*run[0][:2], run[0][2], run[-1][2], len(run)) for run in expected)
+    places = [place for run in batch.runs for place in (run.start, run.end)]
+    assert places == sorted(places)
+    assert (places[0], places[-1]) == (0, len(batch))
 
 
 VALID = Bar("x", "A/B", "1m", 25_000_000 * MINUTE, 2.0, 3.0, 1.0, 2.0, 5.0)
@@ -123,8 +152,8 @@ def changed(**change: Any) -> Bar:
 )
 def test_an_invalid_bar_is_rejected_in_bulk_and_alone(invalid: Bar, field: str) -> None:
     with pytest.raises((ValueError, OverflowError)):
-        encode_bars([VALID, invalid, VALID], ["live"] * 3)
+        bar_batch([VALID, invalid, VALID], ["live"] * 3)
     with pytest.raises(ValueError, match=field):
         validate_bar(invalid, "live")
     validate_bar(VALID, "live")
-    assert encode_bars([VALID], ["live"]).row_count == 1
+    assert len(bar_batch([VALID], ["live"])) == 1

@@ -35,6 +35,9 @@ READS: dict[RoleName, tuple[str, ...]] = {
 WRITES: dict[RoleName, tuple[str, ...]] = {
     "recorder": ("bars", "trades", "tickers", "points", *_CATALOGUE, *_INGEST, *_RUNS, *_LOG),
 }
+DELETES: dict[RoleName, tuple[str, ...]] = {
+    "recorder": ("bars",),  # to write a later revision in its place
+}
 _ALL = tuple(dict.fromkeys((*_SCHEMA, *_MARKET, "points", *_CATALOGUE, *_INGEST, *_RUNS, *_LOG)))
 
 # The default roles.
@@ -116,6 +119,7 @@ def grant_table_rights(connection: psycopg.Connection[Any], roles: Mapping[RoleN
             _on(connection, "GRANT SELECT ON {tables} TO {role}", _tables(READS, its_workloads), role)
             writes = _tables(WRITES, its_workloads)
             _on(connection, "GRANT SELECT, INSERT, UPDATE ON {tables} TO {role}", writes, role)
+            _on(connection, "GRANT DELETE ON {tables} TO {role}", _tables(DELETES, its_workloads), role)
             if writes:  # a batch with conflicts is written through a temporary table
                 database = sql.Identifier(connection.info.dbname)
                 statement = sql.SQL("GRANT TEMPORARY ON DATABASE {} TO {}")

@@ -140,6 +140,8 @@ class RecordConsumer:
                 # Not "earliest": records deleted before they were recorded must be reported.
                 "auto.offset.reset": "error",
                 "fetch.wait.max.ms": FETCH_WAIT_MS,
+                # Of each partition; 100,000 by default. Of more, each has left the processor's cache when it is read.
+                "queued.min.messages": BATCH_MESSAGES,
             },
         )
 

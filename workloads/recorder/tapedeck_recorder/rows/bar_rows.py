@@ -1,4 +1,4 @@
-"""Encoding bars for COPY BINARY, a batch at a time, with numpy.
+"""The bars of a batch: from records to columns, and from columns to rows of COPY BINARY, with numpy.
 
 COPY BINARY has no fixed row width, so rows are grouped by the byte lengths of their names. All rows of one group have
 the same layout and form one numpy record array: head (field count, exchange, symbol, interval), ts, five numbers, rev,
@@ -8,7 +8,7 @@ tail (source).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,7 +18,7 @@ from tapedeck_common.bar_times import opens_of
 from tapedeck_common.market import Bar, RecordSource, bar_problem
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.intervals import BAR_LENGTHS
-from tapedeck_recorder.rows.batch import OpenRange, SeriesKey
+from tapedeck_recorder.rows.bar_batch import BarBatch, BoolArray, FloatArray, GroupKey, IntArray
 from tapedeck_recorder.rows.copy_binary import (
     PG_EPOCH_MS,
     REV_MAX,
@@ -34,18 +34,6 @@ from tapedeck_recorder.rows.tables import BARS
 
 _VALUES = ("open", "high", "low", "close", "volume")
 
-GroupKey: TypeAlias = tuple[str, str, str, RecordSource]
-"""Exchange, symbol, interval and source: the columns that repeat from row to row."""
-IntArray: TypeAlias = npt.NDArray[np.int64]
-
-
-class EncodedBars(NamedTuple):
-    """``rows`` of COPY BINARY, their number, and the range of open times of each series."""
-
-    rows: bytes
-    row_count: int
-    open_ranges: dict[SeriesKey, OpenRange]
-
 
 class _GroupNumbers(dict[GroupKey, int]):
     """Numbers the groups in order of appearance."""
@@ -53,6 +41,19 @@ class _GroupNumbers(dict[GroupKey, int]):
     def __missing__(self, group: GroupKey) -> int:
         self[group] = number = len(self)
         return number
+
+
+class _Columns(NamedTuple):
+    """Columns of some bars."""
+
+    group: IntArray
+    ts: IntArray
+    rev: IntArray
+    open: FloatArray
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    volume: FloatArray
 
 
 def validate_bar(bar: Bar, source: RecordSource) -> None:
@@ -65,56 +66,78 @@ def validate_bar(bar: Bar, source: RecordSource) -> None:
     rev_field(bar.rev)
 
 
-def encode_bars(bars: Sequence[Bar], sources: Sequence[RecordSource]) -> EncodedBars:
-    """Encode one row per primary key: the highest revision, then live before other sources, then the first.
+def bar_batch(bars: Sequence[Bar], sources: Sequence[RecordSource]) -> BarBatch:
+    """The batch of a ``BarCollector`` that got these bars at once."""
+    collector = BarCollector()
+    collector.add(bars, sources)
+    return collector.batch()
 
-    Raises ValueError or OverflowError where ``validate_bar`` refuses one of the bars.
-    """
-    columns = dict(zip(Bar.__struct_fields__, zip(*map(msgspec.structs.astuple, bars), strict=True), strict=True))
-    numbers = _GroupNumbers()
-    keys = zip(columns["exchange"], columns["symbol"], columns["interval"], sources, strict=True)
-    group = np.fromiter(map(numbers.__getitem__, keys), np.int64, len(bars))
-    ts = np.fromiter(columns["ts"], np.int64, len(bars))
-    rev = np.fromiter(columns["rev"], np.int64, len(bars))
-    values = [np.fromiter(columns[name], np.float64, len(bars)) for name in _VALUES]
-    groups = list(numbers)
-    ends = np.array([time_end(g[3]) for g in groups], np.int64)[group]
-    _validate(ts, ends, rev, values, _are_opens(ts, group, [g[2] for g in groups]))
-    order = _deduplicated_order(group, ts, rev, groups)
-    heads = [row_header(len(BARS.columns)) + name_field(g[0]) + name_field(g[1]) + key_field(g[2]) for g in groups]
-    tails = [key_field(g[3]) for g in groups]
+
+class BarCollector:
+    """Collects the columns of bars, some hundred at a time: so few are in the processor's cache when they are read."""
+
+    def __init__(self) -> None:
+        self._numbers = _GroupNumbers()
+        self._steps: list[_Columns] = []
+
+    def add(self, bars: Sequence[Bar], sources: Sequence[RecordSource]) -> None:
+        """Add bars. Raises OverflowError for a number beyond 64 bits."""
+        if not (count := len(bars)):
+            return
+        columns = dict(zip(Bar.__struct_fields__, zip(*map(msgspec.structs.astuple, bars), strict=True), strict=True))
+        keys = zip(columns["exchange"], columns["symbol"], columns["interval"], sources, strict=True)
+        self._steps.append(
+            _Columns(
+                np.fromiter(map(self._numbers.__getitem__, keys), np.int64, count),
+                np.fromiter(columns["ts"], np.int64, count),
+                np.fromiter(columns["rev"], np.int64, count),
+                *(np.fromiter(columns[name], np.float64, count) for name in _VALUES),
+            )
+        )
+
+    def __len__(self) -> int:
+        return sum(len(step.ts) for step in self._steps)
+
+    def batch(self) -> BarBatch:
+        """One row per primary key: the highest revision, then live before other sources, then the first.
+
+        Raises InvalidInput where ``validate_bar`` refuses one of the bars.
+        """
+        group, ts, rev, *values = (np.concatenate(arrays) for arrays in zip(*self._steps, strict=True))
+        groups = list(self._numbers)
+        ends = np.array([time_end(g[3]) for g in groups], np.int64)[group]
+        _validate(ts, ends, rev, values, _are_opens(ts, group, [g[2] for g in groups]))
+        heads = [row_header(len(BARS.columns)) + name_field(g[0]) + name_field(g[1]) + key_field(g[2]) for g in groups]
+        tails = [key_field(g[3]) for g in groups]
+        everything = BarBatch(groups, heads, tails, group, ts, rev, values)
+        return everything.take(_deduplicated_order(everything))
+
+
+def copy_rows(bars: BarBatch) -> bytes:
+    """The rows of COPY BINARY into BARS."""
     chunks: list[bytes] = []
-    layouts = [(len(head), len(tail)) for head, tail in zip(heads, tails, strict=True)]
+    layouts = [(len(head), len(tail)) for head, tail in zip(bars.heads, bars.tails, strict=True)]
     for layout in dict.fromkeys(layouts):
-        chosen = order[np.array([other == layout for other in layouts])[group[order]]]
+        of_layout = np.array([other == layout for other in layouts])[bars.group]
+        chosen = bars if of_layout.all() else bars.take(of_layout)
         rows = _empty_rows(len(chosen), *layout)
         # Heads of other layouts may be truncated here: no chosen row refers to them.
-        rows["head"] = np.array(heads, f"S{layout[0]}")[group[chosen]]
-        rows["tail"] = np.array(tails, f"S{layout[1]}")[group[chosen]]
-        rows["ts"] = (ts[chosen] - PG_EPOCH_MS) * 1000
-        rows["rev"] = rev[chosen]
-        for column, numbers_of_column in zip(_VALUES, values, strict=True):
-            rows[column] = numbers_of_column[chosen]
+        rows["head"] = np.array(bars.heads, f"S{layout[0]}")[chosen.group]
+        rows["tail"] = np.array(bars.tails, f"S{layout[1]}")[chosen.group]
+        rows["ts"] = (chosen.ts - PG_EPOCH_MS) * 1000
+        rows["rev"] = chosen.rev
+        for column, numbers in zip(_VALUES, chosen.values, strict=True):
+            rows[column] = numbers
         chunks.append(rows.tobytes())
-    return EncodedBars(b"".join(chunks), len(order), _open_ranges(groups, group[order], ts[order]))
+    return b"".join(chunks)
 
 
-def _open_ranges(groups: list[GroupKey], group: IntArray, ts: IntArray) -> dict[SeriesKey, OpenRange]:
-    """First and last open of each series; ``group`` and ``ts`` are sorted by series and time."""
-    found: dict[SeriesKey, OpenRange] = {}
-    # Bars of one series may have several sources, and so several runs of equal group numbers.
-    first = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
-    last = np.r_[first[1:], len(group)] - 1
-    for number, start, end in zip(group[first].tolist(), ts[first].tolist(), ts[last].tolist(), strict=True):
-        series = groups[number][:3]
-        low, high = found.get(series, (start, end))
-        found[series] = (min(low, start), max(high, end))
-    return found
-
-
-def _are_opens(ts: IntArray, group: IntArray, intervals: list[str]) -> npt.NDArray[np.bool_]:
+def _are_opens(ts: IntArray, group: IntArray, intervals: list[str]) -> BoolArray:
     """Whether each time is the open of a bar of its group's interval."""
     valid = np.zeros(len(ts), np.bool_)
+    if len(set(intervals)) == 1 and (length := BAR_LENGTHS.get(intervals[0])):
+        valid[:] = opens_of(length, ts) == ts
+        return valid
     for interval in BAR_LENGTHS.keys() & intervals:
         rows = np.array([each == interval for each in intervals])[group]
         valid[rows] = opens_of(BAR_LENGTHS[interval], ts[rows]) == ts[rows]
@@ -125,8 +148,8 @@ def _validate(
     ts: IntArray,
     ends: IntArray,
     rev: IntArray,
-    values: list[npt.NDArray[np.float64]],
-    are_opens: npt.NDArray[np.bool_],
+    values: list[FloatArray],
+    are_opens: BoolArray,
 ) -> None:
     """The same conditions as ``validate_bar``, for all bars at once."""
     o, h, low, c, v = values
@@ -140,23 +163,19 @@ def _validate(
         raise InvalidInput("bars: got at least one invalid bar; validate_bar names its field")
 
 
-def _deduplicated_order(group: IntArray, ts: IntArray, rev: IntArray, groups: list[GroupKey]) -> IntArray:
+def _deduplicated_order(bars: BarBatch) -> IntArray:
     """Indices of the rows to keep, by series and time: the order in which the primary key's index is cheapest."""
-    numbers: dict[SeriesKey, int] = {}
-    series_of_group = np.array([numbers.setdefault(g[:3], len(numbers)) for g in groups], np.int64)
-    series = series_of_group[group]
-    order = np.lexsort((ts, series))
-    if not _repeats(series[order], ts[order]).any():
+    order = np.argsort(bars.key, kind="stable")
+    if not _repeats(bars.key[order]).any():
         return order
-    not_live = np.array([g[3] != "live" for g in groups])[group]
-    order = np.lexsort((not_live, -rev, ts, series))
-    return order[~_repeats(series[order], ts[order])]
+    order = np.lexsort((-bars.rank, bars.key))
+    return order[~_repeats(bars.key[order])]
 
 
-def _repeats(series: IntArray, ts: IntArray) -> npt.NDArray[np.bool_]:
+def _repeats(key: IntArray) -> BoolArray:
     """Whether each row has the same key as the row before it."""
-    same = np.zeros(len(ts), np.bool_)
-    same[1:] = (series[1:] == series[:-1]) & (ts[1:] == ts[:-1])
+    same = np.zeros(len(key), np.bool_)
+    same[1:] = key[1:] == key[:-1]
     return same
 
 

@@ -12,15 +12,12 @@ from confluent_kafka import Message
 from tapedeck_common import records
 from tapedeck_common.log_positions import LogPosition, Partition, message_offset, message_partition
 from tapedeck_crds.text import printable
+from tapedeck_recorder.rows.bar_batch import BarBatch, OpenRange, SeriesKey
 from tapedeck_recorder.rows.tables import TargetTable
 
 PAYLOAD_MAX = 4_000
 REASON_MAX = 1_000
 
-SeriesKey: TypeAlias = tuple[str, str, str]
-"""Exchange, symbol and interval."""
-OpenRange: TypeAlias = tuple[int, int]
-"""The first and the last bar's open time, milliseconds UTC."""
 PointKey: TypeAlias = tuple[str, str, str, str, int, str]
 """Exchange, symbol, interval, series, time and id: the primary key of ``points``."""
 
@@ -73,6 +70,7 @@ class Batch:
     messages: Sequence[Message] = ()
     next_positions: dict[Partition, LogPosition] = field(default_factory=dict)
     written_at: dict[Partition, int] = field(default_factory=dict)
+    bars: BarBatch | None = None
     rows: dict[TargetTable, CopyBuffer] = field(default_factory=lambda: defaultdict(CopyBuffer))
     run_rows: dict[str, dict[TargetTable, CopyBuffer]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(CopyBuffer))

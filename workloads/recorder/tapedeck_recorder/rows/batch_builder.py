@@ -14,7 +14,7 @@ from confluent_kafka import Message
 from pydantic import ValidationError
 
 from tapedeck_common import records, topics, wire
-from tapedeck_common.log_positions import message_offset, message_partition, partition_runs, position_after
+from tapedeck_common.log_positions import Partition, message_offset, message_partition, partition_runs, position_after
 from tapedeck_common.market import Bar, RecordSource, trade_problem
 from tapedeck_common.result_signatures import ResultVerifier
 from tapedeck_crds.base import described_ms
@@ -23,6 +23,7 @@ from tapedeck_crds.session import Session
 from tapedeck_crds.text import printable
 from tapedeck_crds.validation import validation_problems
 from tapedeck_recorder.rows import bar_rows, copy_binary, tables
+from tapedeck_recorder.rows.bar_rows import BarCollector
 from tapedeck_recorder.rows.batch import (
     REASON_MAX,
     Batch,
@@ -33,9 +34,10 @@ from tapedeck_recorder.rows.batch import (
 )
 
 # Each call decodes so many bars while it holds the interpreter's lock: between two calls the writer threads run.
-DECODE_STEP = 1_000
+DECODE_STEP = 500
 # What decoding a message may raise. msgspec's errors are ValueErrors.
 DECODE_ERRORS = (ValueError, OverflowError, RecursionError, TypeError)
+PartitionRun: TypeAlias = tuple[Partition, Sequence[Message]]
 Decoder: TypeAlias = Callable[[Batch, Message, bytes], None]
 
 _decode_lines = msgspec.json.Decoder(Bar).decode_lines
@@ -43,10 +45,15 @@ _decode_lines = msgspec.json.Decoder(Bar).decode_lines
 
 def build_batch(messages: Sequence[Message], verifier: ResultVerifier) -> Batch:
     """Decode messages, in log order per partition."""
-    batch = Batch(messages)
+    return batch_of_runs(list(partition_runs(messages)), verifier)
+
+
+def batch_of_runs(runs: Sequence[PartitionRun], verifier: ResultVerifier) -> Batch:
+    """Decode the messages of these runs, as ``partition_runs`` has them."""
+    batch = Batch(list(itertools.chain.from_iterable(run for _, run in runs)))
     decoders = _DECODERS | {topics.RESULTS: functools.partial(_decode_result, verifier)}
     by_topic: dict[str, list[Message]] = defaultdict(list)
-    for partition, run in partition_runs(messages):
+    for partition, run in runs:
         by_topic[partition[0]] += run
         batch.next_positions[partition] = position_after(run[-1])
         batch.written_at[partition] = record_timestamp(run[-1])
@@ -62,30 +69,37 @@ def build_batch(messages: Sequence[Message], verifier: ResultVerifier) -> Batch:
 
 
 def _add_bar_messages(batch: Batch, messages: Sequence[Message]) -> None:
-    """Encode all bars at once; where one of them is invalid, go one by one to find which."""
+    """Read all bars by steps; where one of them is invalid, go one by one to find which."""
+    collector = BarCollector()
     try:
-        bars = _decode_bars([message.value() for message in messages])
         sources = _sources(messages)
-        kept = [bar.closed and source is not None for bar, source in zip(bars, sources, strict=True)]
-        recorded = cast(Iterable[RecordSource], itertools.compress(sources, kept))  # none of which is None
-        _add_bars(batch, list(itertools.compress(bars, kept)), list(recorded))
-        batch.dropped += kept.count(False)
+        for start in range(0, len(messages), DECODE_STEP):
+            step = slice(start, start + DECODE_STEP)
+            _collect(collector, _decode_bars(list(map(Message.value, messages[step]))), sources[step])
+        dropped = len(messages) - len(collector)
+        _set_bars(batch, collector)
+        batch.dropped += dropped
     except DECODE_ERRORS:
         valid: list[tuple[Bar, RecordSource]] = []
         for message in messages:
             _add_message(batch, message, lambda b, m, value: _decode_bar(b, m, value, valid))
-        _add_bars(batch, [bar for bar, _ in valid], [source for _, source in valid])
+        collector = BarCollector()
+        collector.add([bar for bar, _ in valid], [source for _, source in valid])
+        _set_bars(batch, collector)
 
 
 def _decode_bars(values: list[bytes | None]) -> list[Bar]:
-    bars: list[Bar] = []
-    for start in range(0, len(values), DECODE_STEP):
-        step = values[start : start + DECODE_STEP]
-        lines = b"\n".join(step)  # type: ignore[arg-type]
-        if lines.count(b"\n") != len(step) - 1:
-            raise InvalidInput("value: got several lines, expected JSON on one line")
-        bars += _decode_lines(lines)
-    return bars
+    lines = b"\n".join(values)  # type: ignore[arg-type]
+    if lines.count(b"\n") != len(values) - 1:
+        raise InvalidInput("value: got several lines, expected JSON on one line")
+    return _decode_lines(lines)
+
+
+def _collect(collector: BarCollector, bars: list[Bar], sources: list[RecordSource | None]) -> None:
+    """Add those that are recorded."""
+    kept = [bar.closed and source is not None for bar, source in zip(bars, sources, strict=True)]
+    recorded = cast(Iterable[RecordSource], itertools.compress(sources, kept))  # none of which is None
+    collector.add(bars if all(kept) else list(itertools.compress(bars, kept)), list(recorded))
 
 
 def _sources(messages: Sequence[Message]) -> list[RecordSource | None]:
@@ -97,12 +111,10 @@ def _sources(messages: Sequence[Message]) -> list[RecordSource | None]:
     return sources
 
 
-def _add_bars(batch: Batch, bars: Sequence[Bar], sources: Sequence[RecordSource]) -> None:
-    if bars:
-        encoded = bar_rows.encode_bars(bars, sources)
-        batch.rows[tables.BARS].chunks.append(encoded.rows)
-        batch.rows[tables.BARS].count += encoded.row_count
-        batch.open_ranges |= encoded.open_ranges
+def _set_bars(batch: Batch, collector: BarCollector) -> None:
+    if len(collector):
+        batch.bars = collector.batch()
+        batch.open_ranges = batch.bars.open_ranges
 
 
 def _decode_bar(batch: Batch, message: Message, value: bytes, valid: list[tuple[Bar, RecordSource]]) -> None:

@@ -19,6 +19,8 @@ from tapedeck_recorder import metrics
 from tapedeck_recorder.lag import LAG
 from tapedeck_recorder.rows.batch import Batch, rejected_message
 from tapedeck_recorder.rows.batch_builder import build_batch
+from tapedeck_recorder.rows.tables import BARS
+from tapedeck_recorder.store.bar_writer import BarWriter
 from tapedeck_recorder.store.offsets import StoredOffsets
 from tapedeck_recorder.store.row_merger import RowMerger
 from tapedeck_recorder.store.transaction import REJECTED_DATA, write_batch
@@ -54,7 +56,7 @@ class BatchWriter:
         self._verifier = verifier
         self._connections = connections
         self._offsets = offsets
-        self._rows = RowMerger()
+        self._bars, self._rows = BarWriter(), RowMerger()
         self._on_commit = on_commit
         self._stop = stop
         self._queue: queue.Queue[Batch | None] = queue.Queue(QUEUE_SIZE)
@@ -142,7 +144,7 @@ class BatchWriter:
             # The connection may have broken after the commit and before its answer: check before writing again.
             if not first and self._offsets.is_committed(self._connection, batch.next_positions):
                 return
-            write_batch(self._connection, batch, self._offsets, self._rows)
+            write_batch(self._connection, batch, self._offsets, self._bars, self._rows)
         except REJECTED_DATA:
             raise
         except _UNREACHABLE as error:
@@ -155,6 +157,8 @@ def _count(batch: Batch, seconds: float) -> None:
     for buffers in (batch.rows, *batch.run_rows.values()):
         for table, buffer in buffers.items():
             metrics.ROWS.labels(table.name).inc(buffer.count)
+    if batch.bars is not None:
+        metrics.ROWS.labels(BARS.name).inc(len(batch.bars))
     metrics.DROPPED.inc(batch.dropped)
     for error in batch.errors:
         if error.feed:

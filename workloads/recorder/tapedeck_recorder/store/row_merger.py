@@ -30,15 +30,15 @@ class RowMerger:
     def write(self, cursor: Cursor, table: TargetTable, buffer: CopyBuffer) -> None:
         """Write the rows whose keys are new, or that win against the stored ones. Raises psycopg.Error."""
         expected = self._expected.get(table.name, "new")
-        if expected == "new" and _copy_new(cursor, table, buffer):
+        if expected == "new" and copy_new(cursor, table, buffer):
             return
-        found = _merge(cursor, table, buffer, compare=expected != "changed")
+        found = merge(cursor, table, buffer, compare=expected != "changed")
         if found != "new":
             metrics.CONFLICTS.labels(table.name).inc()
         self._expected[table.name] = found
 
 
-def _copy_new(cursor: Cursor, table: TargetTable, buffer: CopyBuffer) -> bool:
+def copy_new(cursor: Cursor, table: TargetTable, buffer: CopyBuffer) -> bool:
     """Whether COPY into the table succeeded; otherwise a key is stored, and nothing was written."""
     try:
         with cursor.connection.transaction():  # a savepoint
@@ -48,8 +48,11 @@ def _copy_new(cursor: Cursor, table: TargetTable, buffer: CopyBuffer) -> bool:
     return True
 
 
-def _merge(cursor: Cursor, table: TargetTable, buffer: CopyBuffer, *, compare: bool) -> Found:
-    """INSERT … ON CONFLICT from a staging table; with ``compare`` only the rows that are new or win."""
+def merge(cursor: Cursor, table: TargetTable, buffer: CopyBuffer, *, compare: bool) -> Found:
+    """INSERT … ON CONFLICT from a staging table; with ``compare`` only the rows that are new or win.
+
+    Returns what most rows were. Raises psycopg.Error.
+    """
     staging = sql.Identifier(f"stage_{table.name}")
     create = "CREATE TEMPORARY TABLE IF NOT EXISTS {} (LIKE {}) ON COMMIT DELETE ROWS"
     cursor.execute(sql.SQL(create).format(staging, sql.Identifier(table.name)))

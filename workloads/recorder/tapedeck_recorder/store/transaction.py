@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 from tapedeck_common.records import Gap, RunEnded, RunStarted
 from tapedeck_recorder.rows.batch import Batch, CopyBuffer, IngestErrorRow
 from tapedeck_recorder.rows.tables import TargetTable
+from tapedeck_recorder.store.bar_writer import BarWriter
 from tapedeck_recorder.store.catalogue import upsert_catalogue
 from tapedeck_recorder.store.offsets import StoredOffsets
 from tapedeck_recorder.store.row_merger import RowMerger
@@ -24,7 +25,9 @@ Cursor: TypeAlias = psycopg.Cursor[Any]
 REJECTED_DATA = (psycopg.DataError, psycopg.IntegrityError, errors.ProgramLimitExceeded, errors.StatementTooComplex)
 
 
-def write_batch(connection: psycopg.Connection[Any], batch: Batch, offsets: StoredOffsets, rows: RowMerger) -> None:
+def write_batch(
+    connection: psycopg.Connection[Any], batch: Batch, offsets: StoredOffsets, bars: BarWriter, rows: RowMerger
+) -> None:
     """Write the whole batch or nothing of it.
 
     Raises Fenced where another recorder holds the partitions, and psycopg.Error: one of REJECTED_DATA where the
@@ -32,6 +35,8 @@ def write_batch(connection: psycopg.Connection[Any], batch: Batch, offsets: Stor
     """
     with connection.transaction(), connection.cursor() as cursor:
         offsets.advance(cursor, batch.next_positions)
+        if batch.bars is not None:
+            bars.write(cursor, batch.bars)
         for table, buffer in (*batch.rows.items(), *_rows_of_running_runs(cursor, batch).items()):
             rows.write(cursor, table, buffer)
         _write_runs(cursor, batch)

@@ -15,7 +15,7 @@ from tapedeck_common.result_signatures import ResultVerifier
 from tapedeck_common.settings import Connections
 from tapedeck_recorder.lag import LAG
 from tapedeck_recorder.rows.batch import Batch
-from tapedeck_recorder.rows.batch_builder import build_batch
+from tapedeck_recorder.rows.batch_builder import PartitionRun, batch_of_runs
 from tapedeck_recorder.store.batch_writer import BatchWriter
 from tapedeck_recorder.store.offsets import StoredOffsets
 
@@ -41,18 +41,18 @@ class WriterPool:
         """Decode messages and pass them to their writers, waiting while a writer's queue is full."""
         for owner, share in zip(self._writers, self._shares(messages), strict=True):
             if share:
-                batch = build_batch(share, self._verifier)
+                batch = batch_of_runs(share, self._verifier)
                 LAG.read(batch.next_positions)
                 owner.enqueue(batch)
             else:
                 owner.raise_failure()
 
-    def _shares(self, messages: Sequence[Message]) -> list[list[Message]]:
+    def _shares(self, messages: Sequence[Message]) -> list[list[PartitionRun]]:
         """The messages of each writer."""
-        shares: list[list[Message]] = [[] for _ in self._writers]
+        shares: list[list[PartitionRun]] = [[] for _ in self._writers]
         for partition, run in partition_runs(messages):
             writer = self._writer_of.setdefault(partition, len(self._writer_of) % WRITERS)
-            shares[writer] += run
+            shares[writer].append((partition, run))
         return shares
 
     def write_now(self, batch: Batch) -> None:
