@@ -12,6 +12,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from tapedeck_common import wire
 from tapedeck_common.log_positions import LogPosition, Partition, position_after
 from tapedeck_common.market import Bar, Point
+from tapedeck_common.tracing import RecordSpan, tracer
+from tapedeck_common.wire import Headers
 from tapedeck_crds.transforms import Transform
 from tapedeck_transform.execution_plan import plan_series
 from tapedeck_transform.offsets import CatchUpTracker, GroupOffsets, ResumePoint
@@ -54,6 +56,7 @@ class TransformPipeline:
         self._publisher, self._selection = publisher, selection
         self._transforms, self._call, self._warmup, self._stats = transforms, call, warmup, stats
         self._stop = stop
+        self._tracer = tracer()
         self._resumed: dict[Partition, ResumePoint] = {}
         self._next: dict[Partition, LogPosition] = {}
         # By (exchange, symbol, interval); None for a series to which no transform applies.
@@ -127,13 +130,18 @@ class TransformPipeline:
         series = self._series_of(key, record, offset, restoring) if record is not None else None
         if record is None or series is None:
             return
+        span = self._tracer.follow("transform", message) if self._tracer is not None and not restoring else None
         points = series.update(record, offset, ignore_failure if restoring else self._report_failure)
         if not restoring:
-            self._publish(points, message)
+            self._publish(points, message, span)
 
-    def _publish(self, points: list[Point], message: Message) -> None:
+    def _publish(self, points: list[Point], message: Message, span: RecordSpan | None = None) -> None:
         if points:
-            self._publisher.publish(points, self._selection.point_headers(message))
+            added: Headers = [] if span is None else [span.header]
+            self._publisher.publish(points, self._selection.point_headers(message), added)
+        if span is not None:
+            span.note(points=len(points))
+            span.end()
         for point in points:
             self._stats.count_point(point.series)
 

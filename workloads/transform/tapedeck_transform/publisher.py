@@ -27,14 +27,14 @@ class PointPublisher:
         self._producer = producer(connections, f"transform-{name}", {"delivery.timeout.ms": int(FLUSH_SECONDS * 1000)})
         self._error: KafkaError | None = None
 
-    def publish(self, points: list[Point], headers: Headers) -> None:
-        """Queue points, and copies with another exchange id if they are to be stored."""
+    def publish(self, points: list[Point], headers: Headers, added: Headers) -> None:
+        """Queue points, and copies with another exchange id if they are to be stored. Both have ``added``, too."""
         for point in points:
-            self._produce(self._topic, series_key(point.exchange, point.symbol), encode(point), headers)
+            self._produce(self._topic, series_key(point.exchange, point.symbol), encode(point), [*headers, *added])
             if self._recorded_as:
                 copy = Point(self._recorded_as, *(getattr(point, name) for name in point.__struct_fields__[1:]))
                 key = series_key(copy.exchange, copy.symbol)
-                self._produce(topics.MARKET_POINTS, key, encode(copy), market_headers("replay"))
+                self._produce(topics.MARKET_POINTS, key, encode(copy), [*market_headers("replay"), *added])
 
     def publish_error(self, transform: str, record: Record, reason: str) -> None:
         """Queue an ingest error for a record without a result."""
@@ -67,7 +67,7 @@ class PointPublisher:
     def _produce(self, topic: str, key: str, value: bytes, headers: Headers) -> None:
         while True:
             try:
-                self._producer.produce(topic, value, key, headers=[*headers], on_delivery=self._on_delivery)
+                self._producer.produce(topic, value, key, headers=headers, on_delivery=self._on_delivery)
                 return
             except BufferError:  # temporary: each queued record is delivered or fails within its timeout
                 self._producer.poll(0.1)
