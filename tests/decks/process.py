@@ -30,12 +30,15 @@ KEPT_TABLES = ("alembic_version", "kafka_offsets")
 
 
 @contextmanager
-def running_deck(folder: Path, *, metrics: bool = False) -> Iterator[Deck]:
-    """Run a deck in a folder, with a Prometheus if wanted; at the end stop it, and fail if a process is left."""
+def running_deck(folder: Path, *, metrics: bool = False, traces: str = "") -> Iterator[Deck]:
+    """Run a deck in a folder, with a Prometheus if wanted, whose pods export traces to a URL if there is one.
+
+    At the end stop it, and fail if a process is left.
+    """
     home = StateDir.at(folder)
     home.root.mkdir(parents=True, exist_ok=True)
     write_private(home.endpoints_file, LOOPBACK.model_dump_json())
-    facts = deck.start_background(home, 0, metrics=metrics)
+    facts = deck.start_background(home, 0, metrics=metrics, traces=traces)
     try:
         yield home, facts, Objects(home.objects)
     finally:

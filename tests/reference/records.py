@@ -35,7 +35,8 @@ def page() -> str:
         "with `record` makes for the store, `1;replay;<uid>;<epoch>` for a replay (with `;c` for "
         "its control records), `1;result;<namespace>;<signature>` for results. A consumer that wants live "
         "records alone "
-        "leaves out those of the source `replay`.\n",
+        "leaves out those of the source `replay`. A record that is traced also has the header `traceparent` of W3C's "
+        "Trace Context.\n",
         "The schemas are [published](../../workloads/common/tapedeck_common/schemas) as JSON Schema 2020-12. Times are "
         "milliseconds UTC.\n",
     ]

@@ -94,6 +94,24 @@ def test_each_service_is_reached_by_those_that_need_it(
         assert not [name for name, pod in others.items() if allowed(policies, pod, everyone[target], 22)], target
 
 
+def test_the_receiver_of_traces_is_reached_by_those_that_trace(
+    documents: list[Json], policies: list[Json], run: Callable[..., dict[str, Pod]]
+) -> None:
+    receiver, other = Pod("traces", {"app": "tempo"}), Pod("team-b", {"app": "tempo"})
+    runs = {name: pod for kind in RUNS for name, pod in run(kind, "team-a").items()}
+    names = ("operator", "recorder", "gateway", "retention", "test", "timescaledb")
+    everyone = {name: own(name) for name in names} | runs
+    found = {name for name, pod in everyone.items() if allowed(policies, pod, receiver, 4318)}
+    assert found == {"recorder", "gateway", *runs}
+    peers = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "traces"}}}]
+    for change, opened in (
+        ({"networkPolicies": {**VALUES["networkPolicies"], "tracingPeers": peers}}, (True, False)),
+        ({"tracing": {"endpoint": ""}}, (False, False)),
+    ):
+        changed = [each for each in render({**VALUES, **change}) if each["kind"] == "NetworkPolicy"]
+        assert tuple(allowed(changed, own("recorder"), each, 4318) for each in (receiver, other)) == opened
+
+
 def test_pods_of_two_namespaces_do_not_reach_one_another(
     policies: list[Json], run: Callable[..., dict[str, Pod]]
 ) -> None:

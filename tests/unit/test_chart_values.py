@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -72,6 +74,10 @@ def test_a_role_may_have_a_name_that_sql_quotes(name: str) -> None:
         (with_role('x"; DROP ROLE y; --'), "username"),
         (with_role("a" * 64), "username"),
         ({**EXTERNAL, "metrics": {"podMonitor": {"interval": "1m30s"}}}, "/metrics/podMonitor/interval"),
+        ({**EXTERNAL, "tracing": {"endpoint": "tempo:4318"}}, "/tracing/endpoint"),
+        ({**EXTERNAL, "tracing": {"endpoint": "http://user:password@tempo:4318"}}, "/tracing/endpoint"),
+        ({**EXTERNAL, "tracing": {"sampleRatio": 2}}, "/tracing/sampleRatio"),
+        ({**EXTERNAL, "metrics": {"dataSources": {"loki": "loki:3100"}}}, "/metrics/dataSources/loki"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -88,3 +94,28 @@ def test_every_text_of_the_database_stays_one_in_yaml() -> None:
     text = yaml.safe_dump(find(render(values), "StatefulSet", "td-timescaledb"))
     for name in ("on", "null", "yes"):
         assert f"'{name}'" in text
+
+
+@pytest.mark.parametrize(
+    ("loki", "tempo"), [("", ""), ("http://l:3100", ""), ("", "http://t:3200"), ("http://l:3100", "http://t:3200")]
+)
+def test_an_existing_loki_and_tempo_are_data_sources(loki: str, tempo: str) -> None:
+    """Lines lead to traces, and traces to lines, where there are both."""
+    sources = {"enabled": True, "loki": loki, "tempo": tempo}
+    roles = {"reader": {"password": "p"}, "dashboards": {"password": "p"}}
+    values = {**EXTERNAL, "store": {"host": "db", "roles": roles}}
+    documents = render(values | {"metrics": {"dataSources": sources, "dashboards": {"logs": "Lines"}}})
+    text = find(documents, "Secret", "td-datasources")["stringData"]["tapedeck.yaml"]
+    found = {each["name"]: each for each in yaml.safe_load(text)["datasources"]}
+    assert {name: found[name]["url"] for name in found if name != "Tapedeck"} == {
+        name: url for name, url in (("Lines", loki), ("Tempo", tempo)) if url
+    }
+    if not (loki and tempo):
+        assert not any("jsonData" in each for name, each in found.items() if name != "Tapedeck")
+        return
+    (field,) = found["Lines"]["jsonData"]["derivedFields"]
+    assert field["datasourceUid"] == found["Tempo"]["uid"]
+    assert found["Tempo"]["jsonData"]["tracesToLogsV2"]["datasourceUid"] == found["Lines"]["uid"]
+    line = json.dumps({"event": "traced", "step": "store", "traceId": "0af7651916cd43dd8448eb211c80319c"})
+    matched = re.search(field["matcherRegex"], line)
+    assert matched is not None and matched[1] == "0af7651916cd43dd8448eb211c80319c"

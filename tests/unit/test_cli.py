@@ -202,6 +202,13 @@ def test_an_origin_that_is_none_is_refused(run: Run, origin: str) -> None:
     assert "expected scheme, host and port, like http://localhost:5173" in " ".join(answer.stderr.split())
 
 
+@pytest.mark.parametrize("url", ["127.0.0.1:4318", "file://x", "http://user:password@x:4318", "http://a b"])
+def test_a_receiver_of_traces_that_is_none_is_refused(run: Run, url: str) -> None:
+    answer = run("up", "--traces", url)
+    assert answer.exit_code == 2
+    assert "expected a URL without an account, like http://127.0.0.1:4318" in " ".join(answer.stderr.split())
+
+
 def test_the_status_says_what_the_sandbox_lacks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(run("status", "-o", "json").stdout)["sandbox"] == ""
     monkeypatch.setattr("tapedeck_common.sandbox.landlock.abi", lambda: 0)

@@ -345,7 +345,7 @@ def test_options_that_a_running_deck_does_not_read_are_named(
 ) -> None:
     home = StateDir(tmp_path / "home")
     home.prepare()
-    note = "--port, --origin and --metrics are read when a deck starts"
+    note = "--port, --origin, --metrics and --traces are read when a deck starts"
     with home.lock():
         home.announce({"gateway": "http://127.0.0.1:8750/"})
         for port, origins, noted in ((0, [], False), (8750, [], False), (8751, [], True), (0, ["http://a:1"], True)):

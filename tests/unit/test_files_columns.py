@@ -60,7 +60,7 @@ class Log(MarketDataPublisher):
         super().__init__(Connections(kafka_bootstrap="127.0.0.1:1"), "test", Event())
         self.records: defaultdict[str, list[tuple[str, bytes]]] = defaultdict(list)
 
-    def send(self, topic: str, key: str, value: bytes, callback: DeliveryCallback) -> None:
+    def send(self, topic: str, key: str, value: bytes, callback: DeliveryCallback, *, traceable: bool = True) -> None:
         self.records[topic].append((key, re.sub(rb'"at":\d+', b"", value)))
 
     def send_all(self, topic: str, key: str, values: Iterable[bytes], callback: DeliveryCallback) -> None:

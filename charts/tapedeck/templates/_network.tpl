@@ -74,9 +74,26 @@ matchLabels: { kubernetes.io/metadata.name: {{ .Release.Namespace }} }
   {{- end }}
 {{- end }}
 
+{{- /* The port of a URL. */}}
+{{- define "tapedeck.portOf" -}}
+{{- $url := urlParse . }}
+{{- trimPrefix ":" (regexFind ":[0-9]+$" $url.host) | default (ternary "443" "80" (eq $url.scheme "https")) }}
+{{- end }}
+
+{{- /* The receiver of traces; nothing where nothing is traced. */}}
+{{- define "tapedeck.toTraces" -}}
+{{- with .Values.tracing.endpoint }}
+- ports: [{ protocol: TCP, port: {{ include "tapedeck.portOf" . }} }]
+  {{- with $.Values.networkPolicies.tracingPeers }}
+  to: {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
 {{- /* What every pod of a run may connect to. */}}
 {{- define "tapedeck.egress" -}}
 {{ include "tapedeck.toNames" . }}
 {{ include "tapedeck.toBroker" . }}
 {{ include "tapedeck.toStore" . }}
+{{ include "tapedeck.toTraces" . }}
 {{- end }}

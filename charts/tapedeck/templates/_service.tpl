@@ -76,6 +76,11 @@ spec:
             - { name: TAPEDECK_CONNECTIONS, value: /etc/tapedeck/connections }
             - { name: TAPEDECK_TERMINATION_LOG, value: /dev/termination-log }
             - { name: TAPEDECK_LOG_LEVEL, value: {{ $values.logLevel }} }
+            {{- with .root.Values.tracing.endpoint }}
+            - { name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }} }
+            - { name: OTEL_TRACES_SAMPLER, value: parentbased_traceidratio }
+            - { name: OTEL_TRACES_SAMPLER_ARG, value: {{ $.root.Values.tracing.sampleRatio | quote }} }
+            {{- end }}
             {{- range $variable, $value := .env }}
             - { name: {{ $variable }}, value: {{ $value | quote }} }
             {{- end }}

@@ -31,19 +31,27 @@ UNHEALTHY_MAX = 10  # that are shown as text
 
 
 def up(
-    home: StateDir, port: int, origins: Sequence[str] = (), timeout: float | None = None, *, metrics: bool = False
+    home: StateDir,
+    port: int,
+    origins: Sequence[str] = (),
+    timeout: float | None = None,
+    *,
+    metrics: bool = False,
+    traces: str = "",
 ) -> None:
     """Start the deck in the background and print the address of its page. ``timeout`` is in seconds.
 
-    Pages of ``origins`` may ask the gateway, too. With ``metrics`` a Prometheus runs beside it.
+    Pages of ``origins`` may ask the gateway, too. With ``metrics`` a Prometheus runs beside it, and with ``traces`` its
+    pods export traces to this URL.
     """
     facts = home.running()
     if facts is not None:
         print(f"the deck is already running: {facts['gateway']}")
-        if origins or port not in (0, urlsplit(facts["gateway"]).port) or (metrics and "prometheus" not in facts):
+        other = port not in (0, urlsplit(facts["gateway"]).port) or traces not in ("", facts.get("traces"))
+        if origins or other or (metrics and "prometheus" not in facts):
             print_note(
-                "--port, --origin and --metrics are read when a deck starts: run `tapedeck down`, then `tapedeck up` "
-                "with them"
+                "--port, --origin, --metrics and --traces are read when a deck starts: run `tapedeck down`, then "
+                "`tapedeck up` with them"
             )
         return
     _check_metrics(metrics)
@@ -59,7 +67,9 @@ def up(
             if progress is not None:
                 progress.update(f"waiting for {awaited} …")
 
-        facts = start_background(home, port=port, origins=origins, metrics=metrics, timeout=timeout, on_awaited=show)
+        facts = start_background(
+            home, port=port, origins=origins, metrics=metrics, traces=traces, timeout=timeout, on_awaited=show
+        )
     print(f"the deck is running after {time.monotonic() - started:.1f} s: {facts['gateway']}")
     if metrics:
         print(f"Prometheus: {facts['prometheus']}")
@@ -97,12 +107,14 @@ def require_prefetched() -> None:
         )
 
 
-def foreground(home: StateDir, port: int, origins: Sequence[str] = (), *, metrics: bool = False) -> None:
+def foreground(
+    home: StateDir, port: int, origins: Sequence[str] = (), *, metrics: bool = False, traces: str = ""
+) -> None:
     """Run the deck in this process until interrupted."""
     from tapedeck_deck.embedded.deck import run_foreground
 
     _check_metrics(metrics)
-    run_foreground(home, port, origins, metrics=metrics)
+    run_foreground(home, port, origins, metrics=metrics, traces=traces)
 
 
 def _check_metrics(metrics: bool) -> None:

@@ -1,4 +1,4 @@
-"""``python -m tapedeck_deck.embedded HOME PORT [--metrics] [ORIGIN…]``: the deck's daemon."""
+"""``python -m tapedeck_deck.embedded HOME PORT [--metrics] [--traces=URL] [ORIGIN…]``: the deck's daemon."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ def main() -> int:
 
 
 def _run() -> int:
-    from tapedeck_deck.embedded.deck import METRICS_OPTION, run_foreground
+    from tapedeck_deck.embedded.deck import METRICS_OPTION, TRACES_OPTION, run_foreground
     from tapedeck_deck.embedded.errors import DeckError
     from tapedeck_deck.embedded.problems import describe
     from tapedeck_deck.embedded.state_dir import StateDir
 
     try:
         home, port, *rest = sys.argv[1:]
-        origins = [each for each in rest if each != METRICS_OPTION]
-        run_foreground(StateDir.at(home), int(port), origins, metrics=METRICS_OPTION in rest)
+        traces = next((each.removeprefix(TRACES_OPTION) for each in rest if each.startswith(TRACES_OPTION)), "")
+        origins = [each for each in rest if not each.startswith("--")]
+        run_foreground(StateDir.at(home), int(port), origins, metrics=METRICS_OPTION in rest, traces=traces)
     except (DeckError, OSError) as error:
         print(f"error: {describe(error)}".replace("\n", " | "), file=sys.stderr)
         return 1

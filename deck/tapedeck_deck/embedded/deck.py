@@ -26,14 +26,17 @@ from tapedeck_deck.interruption import Interruption
 log = structlog.get_logger()
 
 DESCRIPTORS = 65_536
-METRICS_OPTION = "--metrics"
+METRICS_OPTION, TRACES_OPTION = "--metrics", "--traces="
 STALL_SECONDS = 120.0  # longer than the waits inside, so that those give the reason
 
 
-def run_foreground(state_dir: StateDir, port: int = 0, origins: Sequence[str] = (), *, metrics: bool = False) -> None:
+def run_foreground(
+    state_dir: StateDir, port: int = 0, origins: Sequence[str] = (), *, metrics: bool = False, traces: str = ""
+) -> None:
     """Run a deck in this process until SIGINT or SIGTERM; pages of ``origins`` may ask its gateway, too.
 
-    With ``metrics`` a Prometheus runs beside it. Raises DeckError if it cannot start.
+    With ``metrics`` a Prometheus runs beside it, and with ``traces`` its pods export traces to this URL. Raises
+    DeckError if it cannot start.
     """
     os.umask(UMASK)
     _allow_descriptors()
@@ -43,7 +46,7 @@ def run_foreground(state_dir: StateDir, port: int = 0, origins: Sequence[str] = 
         EmbeddedCluster,  # its imports are heavy, and clients of the daemon need none
     )
 
-    cluster = EmbeddedCluster(state_dir, port, origins, metrics=metrics)
+    cluster = EmbeddedCluster(state_dir, port, origins, metrics=metrics, traces=traces)
 
     interrupted = False
 
@@ -83,6 +86,7 @@ def start_background(
     *,
     origins: Sequence[str] = (),
     metrics: bool = False,
+    traces: str = "",
     timeout: float | None = None,
     on_awaited: Callable[[str], None] = lambda _: None,
     die_with_caller: bool = False,
@@ -104,6 +108,7 @@ def start_background(
         [
             *(sys.executable, "-m", "tapedeck_deck.embedded", str(state_dir.root), str(port)),
             *([METRICS_OPTION] if metrics else []),
+            *([f"{TRACES_OPTION}{traces}"] if traces else []),
             *origins,
         ],
         log=state_dir.deck_log,

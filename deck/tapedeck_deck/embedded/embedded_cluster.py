@@ -39,7 +39,8 @@ from tapedeck_deck.embedded.store_watch import StoreWatch
 from tapedeck_deck.embedded.supervisor import Supervisor
 from tapedeck_deck.embedded.upload_api import UploadApi
 from tapedeck_deck.embedded.uploads import Uploads
-from tapedeck_operator.plan import Settings
+from tapedeck_operator.plan import Settings, Tracing
+from tapedeck_operator.plan.pods import tracing_environment
 from tapedeck_operator.reconcile.controller import Controller
 from tapedeck_operator.reconcile.status_throttle import StatusThrottle
 
@@ -57,11 +58,18 @@ REQUEUE_SECONDS = 300.0  # reconcile resources that are not over though nothing 
 class EmbeddedCluster:
     """One deck in this process. ``port`` is the page's; 0 takes the default, or a free one if that is taken.
 
-    Pages of ``origins`` may ask the gateway, too. With ``metrics`` a Prometheus runs beside it.
+    Pages of ``origins`` may ask the gateway, too. With ``metrics`` a Prometheus runs beside it. ``traces`` is the URL
+    to which pods export traces, of every record that may begin one; they trace nothing if it is empty.
     """
 
     def __init__(
-        self, state_dir: StateDir, port: int = 0, origins: Sequence[str] = (), *, metrics: bool = False
+        self,
+        state_dir: StateDir,
+        port: int = 0,
+        origins: Sequence[str] = (),
+        *,
+        metrics: bool = False,
+        traces: str = "",
     ) -> None:
         self._state_dir = state_dir
         state_dir.prepare()
@@ -85,7 +93,8 @@ class EmbeddedCluster:
         if self._metrics_server is not None:
             log_file = state_dir.logs / "prometheus.log"
             self._prometheus = Prometheus(state_dir.prometheus, log_file, self._metrics_server.targets_url)
-        settings = _settings(state_dir)
+        self._tracing = Tracing(traces, sample_ratio=1.0) if traces else None
+        settings = _settings(state_dir, self._tracing)
         self._results_key = settings.results_key
         self._controller = Controller(
             StoreApi(self._objects),
@@ -110,7 +119,9 @@ class EmbeddedCluster:
         write_private(self._state_dir.kafka_file, client_properties(self._broker.client()))
         self._migrate()
         self._set_replays(self._objects.uids("Replay"))
+        traced = {} if self._tracing is None else tracing_environment(self._tracing)
         environment = {
+            **traced,
             "TAPEDECK_REPLAY_UIDS_URL": self._state_dir.replays_file.resolve().as_uri(),
             "TAPEDECK_SINKS": str(self._state_dir.sinks),
             "TAPEDECK_SPEC": services.recorder_options(self._state_dir.sinks_file).model_dump_json(by_alias=True),
@@ -118,7 +129,7 @@ class EmbeddedCluster:
         self._objects.apply(services.results_key(self._results_key))
         self._objects.apply(services.recorder(environment))
         self._objects.apply(services.gateway_tokens(_new_control_token(self._state_dir)))
-        self._objects.apply(services.gateway(self._port, self._origins, self._state_dir.api_socket))
+        self._objects.apply(services.gateway(self._port, self._origins, self._state_dir.api_socket, traced))
 
     async def run(self) -> None:
         """Run what ``start`` prepared until ``request_stop``. Raises DeckError where the deck does not become ready.
@@ -207,6 +218,7 @@ class EmbeddedCluster:
             "kafka": str(self._state_dir.kafka_file),
             "dsn": self._postgres.dsn("tapedeck_reader"),
             **({} if self._prometheus is None else {"prometheus": self._prometheus.url}),
+            **({} if self._tracing is None else {"traces": self._tracing.endpoint}),
         }
         self._state_dir.announce(facts)
         log.info("ready", **facts)
@@ -288,7 +300,7 @@ def _passwords() -> dict[str, str]:
     return passwords
 
 
-def _settings(state_dir: StateDir) -> Settings:
+def _settings(state_dir: StateDir, tracing: Tracing | None) -> Settings:
     return Settings(
         images=services.IMAGES,
         operator_key=_key(state_dir.root / "operator-key"),
@@ -297,6 +309,7 @@ def _settings(state_dir: StateDir) -> Settings:
         http_port=0,
         files_beside_resource=True,
         endpoints=services.endpoint_policy(state_dir.endpoints_file).model_dump_json(),
+        tracing=tracing,
     )
 
 

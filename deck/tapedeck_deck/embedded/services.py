@@ -110,14 +110,14 @@ def recorder(environment: dict[str, str]) -> Json:
     return _deployment("recorder", 0, environment | key_file, {KEY_PATH: RESULTS_KEY_SECRET})
 
 
-def gateway(port: int, origins: Sequence[str], api_socket: Path) -> Json:
+def gateway(port: int, origins: Sequence[str], api_socket: Path, environment: Mapping[str, str]) -> Json:
     """The Deployment of the gateway. Whoever reads needs no token, and who changes something that of the owner."""
-    environment = {
+    own = {
         "TAPEDECK_SPEC": json.dumps({"origins": list(origins), "openReading": True}),
         "TAPEDECK_TOKENS": TOKENS_PATH,
         "TAPEDECK_RESOURCE_API": f"unix:{api_socket}",
     }
-    return _deployment("gateway", port, environment, {TOKENS_PATH: TOKENS_SECRET})
+    return _deployment("gateway", port, {**environment, **own}, {TOKENS_PATH: TOKENS_SECRET})
 
 
 def _deployment(workload: str, port: int, extra_env: dict[str, str], secrets: dict[str, str]) -> Json:

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tapedeck_crds.pod import Resources
-from tapedeck_operator.plan import Network, Settings
+from tapedeck_operator.plan import Network, Settings, Tracing
 
 WORKLOADS = ("feed", "replay", "transform", "backtest")
 KEY_MIN_BYTES = 16
@@ -21,7 +21,8 @@ class OperatorSettings(BaseSettings):
 
     With ``network_policies`` the operator creates NetworkPolicies, whose peers and rules are ``ingress_from``,
     ``egress``, ``external`` and ``object_store_ports``. ``own_secrets`` are Secrets that no resource may name.
-    ``endpoints`` is passed on to the pods, which check it.
+    ``endpoints`` is passed on to the pods, which check it. With ``traces_endpoint`` they export traces there, of
+    the share ``traces_sample_ratio`` of records.
     """
 
     model_config = SettingsConfigDict(env_prefix="TAPEDECK_OPERATOR_", env_nested_delimiter="__", frozen=True)
@@ -39,6 +40,8 @@ class OperatorSettings(BaseSettings):
     resources: dict[str, Resources] = Field(default_factory=dict)
     own_secrets: frozenset[str] = frozenset()
     endpoints: str | None = None
+    traces_endpoint: str = ""
+    traces_sample_ratio: Annotated[float, Field(ge=0, le=1)] = 0.1
     network_policies: bool = False
     ingress_from: tuple[dict[str, Any], ...] = ()
     egress: tuple[dict[str, Any], ...] = ()
@@ -81,6 +84,7 @@ class OperatorSettings(BaseSettings):
             resources=self.resources,
             own_secrets=self.own_secrets,
             endpoints=self.endpoints,
+            tracing=Tracing(self.traces_endpoint, self.traces_sample_ratio) if self.traces_endpoint else None,
         )
 
     def _network(self) -> Network:

@@ -20,6 +20,7 @@ from tapedeck_operator.plan.types import (
     Patch,
     Plan,
     Settings,
+    Tracing,
 )
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Patch",
     "Plan",
     "Settings",
+    "Tracing",
     "plan",
 ]
 

@@ -14,7 +14,7 @@ from tapedeck_crds.run_key import run_key
 from tapedeck_crds.secrets import FILE_CREDENTIALS
 from tapedeck_operator.plan import names
 from tapedeck_operator.plan.pod_resources import scratch_volume, with_defaults
-from tapedeck_operator.plan.types import Settings
+from tapedeck_operator.plan.types import Settings, Tracing
 
 CONNECTIONS_SECRET = "tapedeck-connections"
 CONNECTIONS_PATH = "/etc/tapedeck/connections"
@@ -253,6 +253,8 @@ def _environment(
     }
     if settings.endpoints is not None:
         values["TAPEDECK_ENDPOINTS"] = settings.endpoints
+    if settings.tracing is not None:
+        values |= tracing_environment(settings.tracing)
     files = _files(resource, workload)
     if files is not None and files.credentials_secret is not None:
         values["TAPEDECK_FILE_CREDENTIALS"] = FILE_CREDENTIALS_PATH
@@ -263,6 +265,15 @@ def _environment(
         *({"name": name, "value": value} for name, value in values.items()),
         {"name": "TAPEDECK_SHARD", "valueFrom": {"fieldRef": {"fieldPath": INDEX_FIELD}}},
     ]
+
+
+def tracing_environment(tracing: Tracing) -> dict[str, str]:
+    """OpenTelemetry's standard variables."""
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": tracing.endpoint,
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": str(tracing.sample_ratio),
+    }
 
 
 def with_shard(env: Sequence[Json], shard: int) -> list[Json]:

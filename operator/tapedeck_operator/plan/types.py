@@ -27,6 +27,14 @@ class Network:
 
 
 @dataclass(frozen=True)
+class Tracing:
+    """Where pods export traces to, by OTLP over HTTP, and the share of records that begin one, 0 to 1."""
+
+    endpoint: str
+    sample_ratio: float = 0.1
+
+
+@dataclass(frozen=True)
 class Settings:
     """Settings of the installation. ``operator_key`` signs controls, and ``results_key`` gives each run the key that
     signs its results. ``images`` maps a workload's name to its image, ``resources`` to the compute resources of its
@@ -35,7 +43,8 @@ class Settings:
     ``network`` is None if no NetworkPolicy is created, as on the embedded deck. ``files_beside_resource`` mounts the
     folder of the applied file at ``files``: only the embedded deck has that folder on the same machine. ``own_secrets``
     are names of Secrets that no resource may name, beside those that are Tapedeck's by their form. ``endpoints`` is
-    what URLs of resources may lead to, as pods read it; their default is public addresses.
+    what URLs of resources may lead to, as pods read it; their default is public addresses. Without ``tracing`` pods
+    trace nothing.
     """
 
     images: Mapping[str, str]
@@ -51,6 +60,7 @@ class Settings:
     resources: Mapping[str, Resources] = field(default_factory=dict)
     own_secrets: frozenset[str] = frozenset()
     endpoints: str | None = None
+    tracing: Tracing | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 The header is ``1;source`` for market data, ``1;replay;uid;epoch`` for the records of a replay's stream, and
 ``1;replay;uid;epoch;c`` for its control records, whose value has the type in its tag. ``1;replay;uid`` is a copy that a
 replay with ``record: true`` makes for the store: market data of the exchange ``replay.<name>``. Results of runs have a
-signature there, see result_signatures.
+signature there, see result_signatures. A record that is traced has a second header, see tracing.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from tapedeck_common import wire
 from tapedeck_common.log_positions import LogPosition, Partition, message_partition, position_after
 from tapedeck_common.market import Bar, Point
+from tapedeck_common.tracing import RecordSpan, tracer
+from tapedeck_common.wire import Headers
 from tapedeck_crds.errors import Unavailable
 from tapedeck_crds.transforms import Transform
 from tapedeck_transform.execution_plan import plan_series
@@ -63,6 +65,7 @@ class TransformPipeline:
         self._publisher, self._selection = publisher, selection
         self._transforms, self._call, self._warmup, self._stats = transforms, call, warmup, stats
         self._stop = stop
+        self._tracer = tracer()
         self._resumed: dict[Partition, ResumePoint] = {}
         self._next: dict[Partition, LogPosition] = {}
         # By (exchange, symbol, interval); None for a series to which no transform applies.
@@ -141,14 +144,19 @@ class TransformPipeline:
         series = self._series_of(key, record, offset, restoring) if record is not None else None
         if record is None or series is None:
             return
+        span = self._tracer.follow("transform", message) if self._tracer is not None and not restoring else None
         points = series.update(record, offset, ignore_failure if restoring else self._report_failure)
         if not restoring:
-            self._publish(points, message)
+            self._publish(points, message, span)
 
-    def _publish(self, points: list[Point], message: Message) -> None:
+    def _publish(self, points: list[Point], message: Message, span: RecordSpan | None = None) -> None:
         if points:
+            added: Headers = [] if span is None else [span.header]
             headers = self._selection.point_headers(message)
-            self._publisher.publish(points, headers, message_partition(message))
+            self._publisher.publish(points, headers, message_partition(message), added)
+        if span is not None:
+            span.note(points=len(points))
+            span.end()
         for point in points:
             self._stats.count_point(point.series)
 

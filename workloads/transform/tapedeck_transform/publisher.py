@@ -36,15 +36,18 @@ class PointPublisher:
         stored = (topics.MARKET_POINTS, number % topics.PERMANENT_PARTITIONS)
         return ((self._topic, number), stored) if self._recorded_as else ((self._topic, number),)
 
-    def publish(self, points: list[Point], headers: Headers, partition: Partition) -> None:
-        """Queue points of a partition's record, and copies with another exchange id if they are to be stored."""
+    def publish(self, points: list[Point], headers: Headers, partition: Partition, added: Headers) -> None:
+        """Queue points of a partition's record, and copies with another exchange id if they are to be stored.
+
+        Both have the headers ``added``, too.
+        """
         output, *stored = self.outputs(partition)
         for point in points:
-            self._produce(output, series_key(point.exchange, point.symbol), encode(point), headers)
+            self._produce(output, series_key(point.exchange, point.symbol), encode(point), [*headers, *added])
             for place in stored:
                 copy = Point(self._recorded_as, *(getattr(point, name) for name in point.__struct_fields__[1:]))
                 key = series_key(copy.exchange, copy.symbol)
-                self._produce(place, key, encode(copy), market_headers("replay"))
+                self._produce(place, key, encode(copy), [*market_headers("replay"), *added])
 
     def take_acknowledged(self) -> dict[Partition, int]:
         """The last acknowledged offset of each partition, of points that were acknowledged since the last call."""

@@ -15,6 +15,7 @@ from tapedeck_deck.cli.output import DOCUMENTS, JSON, LinesForm, TableForm, as_t
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do it without a question.")]
 EXAMPLES, INSTALLED_EXAMPLES = Path("examples"), Path(sys.prefix) / "share" / "tapedeck" / "examples"
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
+TRACES = re.compile(r"https?://[^@\s]+")
 
 
 def _checked_origins(origins: list[str] | None) -> list[str]:
@@ -22,6 +23,12 @@ def _checked_origins(origins: list[str] | None) -> list[str]:
         if not ORIGIN.fullmatch(origin):
             raise typer.BadParameter(f"got {origin!r}, expected scheme, host and port, like http://localhost:5173")
     return origins or []
+
+
+def _checked_traces(url: str) -> str:
+    if url and not TRACES.fullmatch(url):
+        raise typer.BadParameter(f"got {url!r}, expected a URL without an account, like http://127.0.0.1:4318")
+    return url
 
 
 def up(
@@ -47,6 +54,17 @@ def up(
             help="Also run the installed Prometheus, with the chart's alerts and with its data in the deck's folder.",
         ),
     ] = False,
+    traces: Annotated[
+        str,
+        typer.Option(
+            "--traces",
+            metavar="URL",
+            callback=_checked_traces,
+            show_default=False,
+            help="Export traces of sampled records to this receiver of OpenTelemetry's OTLP over HTTP, such as "
+            "http://127.0.0.1:4318.",
+        ),
+    ] = "",
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay in this terminal until Ctrl-C.")] = False,
     offline: Annotated[
         bool, typer.Option("--offline", help="Fail at once where something would have to be downloaded.")
@@ -66,6 +84,7 @@ def up(
       tapedeck up --home /data/deck --port 9000
       tapedeck up --origin http://localhost:5173
       tapedeck up --metrics
+      tapedeck up --traces http://127.0.0.1:4318
       tapedeck up --foreground
       tapedeck up --timeout 300
     """
@@ -77,9 +96,9 @@ def up(
     if foreground:
         if timeout is not None:
             raise typer.BadParameter("got it beside --foreground, which waits for no one", param_hint="--timeout")
-        deck.foreground(deck_home, port, origins or [], metrics=metrics)
+        deck.foreground(deck_home, port, origins or [], metrics=metrics, traces=traces)
     else:
-        deck.up(deck_home, port, origins or [], timeout, metrics=metrics)
+        deck.up(deck_home, port, origins or [], timeout, metrics=metrics, traces=traces)
 
 
 def prefetch() -> None:

@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from tapedeck_backtest.bars.arrays import TimeStep
 from tapedeck_backtest.errors import RunFailed
+from tapedeck_backtest.sources.bar_traces import bar_traces
 from tapedeck_common import wire
 from tapedeck_common.kafka import consumer, is_transient
 from tapedeck_common.log_positions import offsets_since
@@ -51,6 +52,7 @@ class LiveStream:
         self._idle = idle
         self._pending: dict[int, dict[int, Bar]] = {}  # event time → symbol index → bar
         self._catching_up: set[int] = set()  # partitions that have not been read to their end yet
+        self._traces = bar_traces()
         self._consumer: Consumer = consumer(
             connections, "tapedeck-backtest", "tapedeck-backtest-live", {"enable.partition.eof": True}
         )
@@ -78,6 +80,8 @@ class LiveStream:
                 steps.append((event, sorted(self._pending.pop(event).items())))
             if steps:
                 yield steps
+                if self._traces is not None:
+                    self._traces.given(steps[-1][0])
             if self._until is not None and not self._catching_up and now > self._until + GRACE_MS + LAG_MS:
                 return
 
@@ -127,3 +131,5 @@ class LiveStream:
         if not late and (self._until is None or event <= self._until):
             # The first record of a bar counts: a backtest never revises a bar.
             self._pending.setdefault(event, {}).setdefault(index, bar)
+            if self._traces is not None:
+                self._traces.read(message, event)

@@ -13,9 +13,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from tapedeck_backtest.bars.arrays import TimeStep
 from tapedeck_backtest.errors import RunFailed
+from tapedeck_backtest.sources.bar_traces import bar_traces
 from tapedeck_backtest.sources.epoch_splitter import EpochSplitter
 from tapedeck_common import wire
 from tapedeck_common.kafka import consumer, is_transient
+from tapedeck_common.market import event_time
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import replay_topic
 from tapedeck_crds.errors import Unavailable
@@ -60,6 +62,7 @@ class ReplayStream:
         self._paused: set[int] = set()
         self._start: wire.ReplayStart | None = None
         self._epoch_begins: dict[wire.Epoch, int] = {}
+        self._traces = bar_traces()
 
     @property
     def begin(self) -> int | None:
@@ -96,6 +99,8 @@ class ReplayStream:
                     steps.append((event, selected))
             if steps:
                 yield steps
+                if self._traces is not None:
+                    self._traces.given(steps[-1][0])
             if self._epochs.merge.ended:
                 return
             self._pause_ahead()
@@ -104,6 +109,8 @@ class ReplayStream:
     def next_epoch(self) -> wire.Epoch | None:
         """Advance to the next epoch, whose bars ``blocks`` then yields; None if the replay has ended."""
         epoch = self._epochs.advance()
+        if self._traces is not None:
+            self._traces.clear()
         self._epoch_begins = {each: v for each, v in self._epoch_begins.items() if epoch is not None and each >= epoch}
         return epoch
 
@@ -191,7 +198,10 @@ class ReplayStream:
         merge = self._epochs.merge_of(partition, origin.epoch)
         match record:
             case None:
-                merge.add_bar(partition, wire.decode_bar(value))
+                bar = wire.decode_bar(value)
+                merge.add_bar(partition, bar)
+                if self._traces is not None:
+                    self._traces.read(message, event_time(bar))
             case wire.Watermark():
                 merge.advance_watermark(partition, record.v)
             case wire.ReplayEnd():

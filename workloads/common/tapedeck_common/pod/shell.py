@@ -26,6 +26,7 @@ from tapedeck_common.logs import configure_logging, flush_log, log
 from tapedeck_common.pod.probe_server import ProbeServer
 from tapedeck_common.sandbox.parts import available
 from tapedeck_common.settings import PodSettings
+from tapedeck_common.tracing import close_tracing, configure_tracing
 from tapedeck_crds.errors import Interrupted, InvalidInput, TapedeckError, Unavailable
 from tapedeck_crds.report import REPORT_MAX_BYTES, Report
 from tapedeck_crds.validation import validation_problems
@@ -121,7 +122,9 @@ def run_pod(
 
     With ``serve_probes`` False the workload serves /healthz, /readyz, /status and /metrics itself.
     """
-    _end_process(_execute(name, settings_type, make, serve_probes=serve_probes))
+    code = _execute(name, settings_type, make, serve_probes=serve_probes)
+    close_tracing()
+    _end_process(code)
 
 
 def _execute(
@@ -137,6 +140,7 @@ def _execute(
         problems = "\n".join(validation_problems(error, prefix="environment TAPEDECK_"))
         return _fail_to_start(defaults, InvalidInput(problems, reason="BadSettings"))
     configure_logging(settings.log_level, {"workload": name, **_identity(settings)})
+    configure_tracing(name, _identity(settings))
     try:
         workload = make(settings)
         shell = _Shell(settings, workload)

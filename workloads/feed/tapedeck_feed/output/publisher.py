@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError, Message
 from tapedeck_common.kafka import producer
 from tapedeck_common.market import RecordSource
 from tapedeck_common.settings import Connections
+from tapedeck_common.tracing import tracer
 from tapedeck_common.wire import market_headers
 from tapedeck_crds.errors import Interrupted, Unavailable
 
@@ -61,6 +62,8 @@ class MarketDataPublisher:
             },
         )
         self._headers: list[tuple[str, str | bytes | None]] = [*market_headers(source)]
+        self._tracer = tracer()
+        self._failures_only = failures_only
         self._sent: Counter[str] = Counter()
         self._since_poll = 0
         self._failed = 0
@@ -86,14 +89,24 @@ class MarketDataPublisher:
 
         return delivered
 
-    def send(self, topic: str, key: str, value: bytes, callback: DeliveryCallback) -> None:
-        """Enqueue a record, waiting while the queue is full. Raises DeliveryFailed or Interrupted."""
+    def send(self, topic: str, key: str, value: bytes, callback: DeliveryCallback, *, traceable: bool = True) -> None:
+        """Enqueue a record, waiting while the queue is full. Raises DeliveryFailed or Interrupted.
+
+        One that is ``traceable`` may begin a trace, where tracing is on.
+        """
+        headers = self._headers
+        span = self._tracer.publish(topic, key) if self._tracer is not None and traceable else None
+        if span is not None:
+            headers = [*headers, span.header]
+            callback = callback if self._failures_only else span.ends_with(callback)
         while True:
             try:
-                self._producer.produce(topic, value, key, ANY_PARTITION, callback, None, 0, self._headers)
+                self._producer.produce(topic, value, key, ANY_PARTITION, callback, None, 0, headers)
                 break
             except BufferError:  # the loop ends: each enqueued record is delivered or fails within the timeout
                 self.poll(0.1)
+        if span is not None and self._failures_only:
+            span.end()
         self._sent[topic] += 1
         self._since_poll += 1
         if self._since_poll >= POLL_EVERY:
@@ -104,12 +117,14 @@ class MarketDataPublisher:
         # The client takes half a microsecond more for arguments by name, and a tenth for a key that it must encode.
         produce, headers, encoded_key, remaining = self._producer.produce, self._headers, key.encode(), iter(values)
         while part := list(islice(remaining, POLL_EVERY)):
+            if self._tracer is not None:  # of so many records only the first may begin a trace
+                self.send(topic, key, part.pop(0), callback)
             for value in part:
                 try:
                     produce(topic, value, encoded_key, ANY_PARTITION, callback, None, 0, headers)
                 except BufferError:
                     self._sent[topic] -= 1  # counted below
-                    self.send(topic, key, value, callback)
+                    self.send(topic, key, value, callback, traceable=False)
             self._sent[topic] += len(part)
             self.poll(0)
 

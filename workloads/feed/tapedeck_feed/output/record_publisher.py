@@ -45,7 +45,8 @@ class RecordPublisher:
     def publish_bar(self, bar: Bar) -> None:
         """On ``market.bars``. Only closed bars are counted."""
         callback = self._on_bar if bar.closed else self._on_other
-        self._publisher.send(topics.MARKET_BARS, series_key(bar.exchange, bar.symbol), encode(bar), callback)
+        key = series_key(bar.exchange, bar.symbol)
+        self._publisher.send(topics.MARKET_BARS, key, encode(bar), callback, traceable=bar.closed)
 
     def publish_ticker(self, ticker: Ticker) -> None:
         """On ``market.tickers``."""

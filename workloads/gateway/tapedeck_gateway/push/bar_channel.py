@@ -12,6 +12,7 @@ from tapedeck_gateway.charts.bar_columns import Candle
 from tapedeck_gateway.push.channel import Channel, JumpReason
 from tapedeck_gateway.push.protocol.messages import BarItem, BarsMessage, ReviseMessage
 from tapedeck_gateway.push.protocol.requests import SNAPSHOT_MAX
+from tapedeck_gateway.topics.traced_bars import Pushed
 
 
 class PushedBars(Protocol):
@@ -58,10 +59,14 @@ class PushedBars(Protocol):
 
 
 class BarChannel(Channel):
-    """Publishes new bars and new states of the last one, revisions of closed ones, and resets."""
+    """Publishes new bars and new states of the last one, revisions of closed ones, and resets.
 
-    def __init__(self, name: str, source: PushedBars) -> None:
+    ``on_pushed`` is told of new bars and states.
+    """
+
+    def __init__(self, name: str, source: PushedBars, on_pushed: Pushed | None = None) -> None:
         super().__init__(name)
+        self._on_pushed = on_pushed
         self.changed_by = source.changed_by
         self._source = source
         source.keep_open()
@@ -95,6 +100,8 @@ class BarChannel(Channel):
         changed = [bar for bar in bars if last is None or bar.ts > last.ts or (bar != last and not last.closed)]
         if changed:
             self.publish(BarsMessage(_items(changed)), (changed[0].ts, changed[-1].ts))
+            if self._on_pushed is not None:
+                self._on_pushed(changed, len(self.subscribers))
 
     def _publish_revisions(self, last: Candle | None, late: list[int], bars: list[Candle]) -> None:
         """``last`` is the newest bar that was published, ``bars`` what there is from its open on."""

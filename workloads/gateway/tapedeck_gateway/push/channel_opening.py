@@ -91,7 +91,8 @@ class ChannelSources:
         match request:
             case SubscribeBars(symbol=symbol, interval=interval):
                 opening = BarOpening(self.pool, self.reader, self.symbols.index.market)
-                return BarChannel(name, opening.open(self._shown(symbol), interval_length(interval), limits))
+                shown, length = self._shown(symbol), interval_length(interval)
+                return BarChannel(name, opening.open(shown, length, limits), self.reader.on_pushed(shown, length))
             case SubscribeTrades(symbol=symbol):
                 return self._trades(name, self._new_or_known(symbol), limits)
             case SubscribeTickers(symbol=symbol):

@@ -17,15 +17,18 @@ from tapedeck_common.log_positions import offsets_since
 from tapedeck_common.logs import log
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import MARKET_BARS, points_topic, replay_topic
+from tapedeck_common.tracing import tracer
 from tapedeck_crds.errors import InvalidInput, NotFound, Unavailable
 from tapedeck_crds.intervals import BarLength
 from tapedeck_gateway.charts.bar_columns import Candle
 from tapedeck_gateway.charts.symbols import ChartSymbol
+from tapedeck_gateway.topics.control_records import LATEST
 from tapedeck_gateway.topics.live_bars import LiveMarket
 from tapedeck_gateway.topics.live_records import LiveRecords
 from tapedeck_gateway.topics.points_view import PointsView
 from tapedeck_gateway.topics.replay_view import ReplayView
 from tapedeck_gateway.topics.topic_view import TopicView
+from tapedeck_gateway.topics.traced_bars import Pushed, ShownSeries, TracedBars
 
 BATCH_MESSAGES = 2_000
 POLL_SECONDS = 0.02  # a batch is applied after so long, full or not
@@ -77,6 +80,8 @@ class TopicReader:
         self._last_used: dict[str, float] = {}
         self.live = LiveMarket()
         self.records = LiveRecords()
+        recording = tracer()
+        self._traced = None if recording is None else TracedBars(recording)
         self._market_topics: set[str] = set()  # that are read
         self._live_behind: set[int] | None = None  # partitions that are not read to their end
         self._live_caught_up = threading.Event()
@@ -154,6 +159,19 @@ class TopicReader:
         exchange, symbol, base = key
         del self._followed[key]
         self.live.of(base).unwatch(exchange, symbol)
+
+    def on_pushed(self, symbol: ChartSymbol, length: BarLength) -> Pushed | None:
+        """What to call after a push of a series' candles; None for nothing, as while tracing is off."""
+        traced = self._traced
+        if traced is None or symbol.series:
+            return None
+        topic = replay_topic(symbol.replay) if symbol.replay else MARKET_BARS
+
+        def until() -> int:
+            return (self.position(symbol.replay) or 0) if symbol.replay else LATEST
+
+        series = ShownSeries(topic, symbol.exchange, symbol.symbol, length, until)
+        return lambda candles, subscribers: traced.pushed(series, candles, subscribers)
 
     def start(self) -> None:
         """Start the thread if it does not run. It reads what is watched in ``live`` and ``records`` of the market."""
@@ -288,7 +306,10 @@ class TopicReader:
         key, headers, value = _key(message), message.headers(), message.value() or b""
         try:
             if topic == MARKET_BARS:
-                return self.live.apply(key, headers, value)
+                changed = self.live.apply(key, headers, value)
+                if changed and self._traced is not None:
+                    self._traced.note(message)
+                return changed
             return self.records.apply(topic, key, headers, value, message.timestamp()[1])
         except INVALID_RECORD as error:
             _count_invalid(message, error)
@@ -304,7 +325,10 @@ class TopicReader:
             log.warning("reading a replay's topic failed", topic=message.topic(), reason=error.str())
             return False
         try:
-            return view.apply(partition, message.headers(), message.value() or b"")
+            changed = view.apply(partition, message.headers(), message.value() or b"")
+            if self._traced is not None and isinstance(view, ReplayView):
+                self._traced.note(message)
+            return changed
         except INVALID_RECORD as invalid:
             _count_invalid(message, invalid)
             return False

@@ -10,11 +10,15 @@ from typing import Any
 
 import psycopg
 import stamina
+from confluent_kafka import Message
 
 from tapedeck_common.logs import log
 from tapedeck_common.result_signatures import ResultVerifier
 from tapedeck_common.settings import Connections
 from tapedeck_common.store.database import connect
+from tapedeck_common.tracing import RecordTracer, traced, tracer
+from tapedeck_common.wire import origin_of
+from tapedeck_crds.errors import InvalidInput
 from tapedeck_recorder import metrics
 from tapedeck_recorder.lag import LAG
 from tapedeck_recorder.rows.batch import Batch, rejected_message
@@ -54,6 +58,7 @@ class BatchWriter:
         verifier: ResultVerifier,
     ) -> None:
         self._verifier = verifier
+        self._tracer = tracer()
         self._connections = connections
         self._offsets = offsets
         self._bars, self._rows = BarWriter(), RowMerger()
@@ -112,7 +117,7 @@ class BatchWriter:
             self._connection.close()
 
     def _write(self, batch: Batch) -> None:
-        started = time.monotonic()
+        started, started_ns = time.monotonic(), time.time_ns()
         try:
             for attempt in stamina.retry_context(
                 on=is_retriable(self._stop), attempts=RETRIES, timeout=RETRY_SECONDS, wait_initial=0.1, wait_max=3.0
@@ -126,6 +131,8 @@ class BatchWriter:
         LAG.record(batch.next_positions, batch.written_at)
         self._on_commit(batch)
         _count(batch, time.monotonic() - started)
+        if self._tracer is not None:
+            _trace(self._tracer, batch, started_ns)
 
     def _write_halves(self, batch: Batch, reason: str) -> None:
         """Bisect the batch down to the message that the database rejects; that message goes to ingest_errors."""
@@ -151,6 +158,22 @@ class BatchWriter:
             log.warning("database unreachable", reason=str(error))
             self._connection.close()
             raise
+
+
+def _trace(tracer: RecordTracer, batch: Batch, started_ns: int) -> None:
+    """A span for each traced record that the batch has stored, as a row or, where it is refused, as an error."""
+    refused = {(error.topic, error.partition, error.offset): error.reason for error in batch.errors if not error.feed}
+    for message in traced(batch.messages):
+        if not _is_streamed(message) and (span := tracer.follow("store", message, started_ns)):
+            span.end(refused.get((message.topic() or "", message.partition() or 0, message.offset() or 0), ""))
+
+
+def _is_streamed(message: Message) -> bool:
+    """Whether it is a copy of a replay's stream, which is dropped."""
+    try:
+        return origin_of(message.headers()).streamed
+    except InvalidInput:  # it is refused, or a result
+        return False
 
 
 def _count(batch: Batch, seconds: float) -> None:

@@ -26,6 +26,7 @@ from tapedeck_common.log_positions import LogPosition, Partition
 from tapedeck_common.published_log import PublishedLog
 from tapedeck_common.replay_transactions import WRITERS, aborted_record, transactional_ids
 from tapedeck_common.settings import Connections
+from tapedeck_common.tracing import RecordSpan, tracer
 from tapedeck_common.wire import ControlRecord, Epoch
 from tapedeck_crds.errors import Unavailable
 from tapedeck_replay import metrics
@@ -65,6 +66,8 @@ class PartitionOutput:
             TransactionalWriter(connections, self.partition, each, watchdog, self.shared)
             for each in transactional_ids(topic, shard)
         )
+        self._tracer = tracer()
+        self._span: RecordSpan | None = None  # of the record of the open transaction that is traced
         self._last_offset: int | None = None  # of the last transaction's last record
         # Never subscribes: it represents the group in transactions and reads its committed offset.
         self.group: Consumer = consumer(connections, f"{topic}.{shard}.position", topic)
@@ -134,6 +137,11 @@ class PartitionOutput:
 
     def produce(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
         """Hand over market data. The whole transaction must fit the producer's queue."""
+        if self._tracer is not None and self._span is None and keys:
+            self._span = self._tracer.publish(self.topic, keys[0])
+            if self._span is not None:
+                self._writer.produce(keys[:1], values[:1], self._headers, self.mirrors, self._span)
+                keys, values = keys[1:], values[1:]
         self._writer.produce(keys, values, self._headers, self.mirrors)
 
     def produce_control(self, record: ControlRecord) -> None:
@@ -144,12 +152,13 @@ class PartitionOutput:
         """Start to commit the open transaction together with the position, once the previous one is committed."""
         self.wait_committed()
         self._flushed = threading.Event()
-        self._pending_commit = self._threads.submit(self._flush_and_commit, self._writer, position, self._flushed)
+        span, self._span = self._span, None
+        self._pending_commit = self._threads.submit(self._flush_and_commit, self._writer, position, self._flushed, span)
         self._pending_commit.add_done_callback(lambda _: self._on_commit())
         self._writer, self._other = self._other, self._writer
 
     def _flush_and_commit(
-        self, writer: TransactionalWriter, position: ReplayPosition, flushed: threading.Event
+        self, writer: TransactionalWriter, position: ReplayPosition, flushed: threading.Event, span: RecordSpan | None
     ) -> None:
         """Flush and commit in one thread: with two waiting threads librdkafka's flush only polls every 10 ms."""
         started = time.monotonic()
@@ -161,6 +170,8 @@ class PartitionOutput:
             offset = TopicPartition(self.topic, self.shard, position.published, metadata=metadata)
             writer.commit(offset, self.group)
             metrics.COMMIT_SECONDS.observe(time.monotonic() - started)
+            if span is not None:
+                span.end()
         finally:
             flushed.set()
 
@@ -193,6 +204,7 @@ class PartitionOutput:
         if self._pending_commit is not None:
             wait([self._pending_commit])
             self._pending_commit = None
+        self._span = None
         self._last_offset = None  # records of what is aborted may follow it
         for writer in (self._other, self._writer):
             writer.abort()

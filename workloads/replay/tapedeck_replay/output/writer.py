@@ -18,6 +18,7 @@ from tapedeck_common.kafka import kafka_error, transactional_producer
 from tapedeck_common.log_positions import Partition, message_offset, message_partition
 from tapedeck_common.replay_transactions import SHARED
 from tapedeck_common.settings import Connections
+from tapedeck_common.tracing import RecordSpan
 from tapedeck_common.wire import Headers
 from tapedeck_crds.errors import Fenced, Unavailable
 from tapedeck_replay.errors import TransactionAborted, describe_kafka_error
@@ -100,9 +101,19 @@ class TransactionalWriter:
         self.records, self.last_offset, self.copied = 0, None, {}
 
     def produce(
-        self, keys: Sequence[bytes], values: Sequence[bytes], headers: Headers, mirrors: Sequence[MirrorTopic]
+        self,
+        keys: Sequence[bytes],
+        values: Sequence[bytes],
+        headers: Headers,
+        mirrors: Sequence[MirrorTopic],
+        span: RecordSpan | None = None,
     ) -> None:
-        """Hand records to the producer. The whole transaction must fit the producer's queue."""
+        """Hand records to the producer. The whole transaction must fit the producer's queue.
+
+        With ``span`` they belong to its trace.
+        """
+        added: Headers = [] if span is None else [span.header]
+        own = headers if span is None else [*headers, *added]
         # A loop without bytecode costs a third less. After the partition: two callbacks, timestamp, headers.
         calls = map(
             self._producer.produce,
@@ -110,16 +121,16 @@ class TransactionalWriter:
             values,
             keys,
             repeat(self._shard),
-            repeat(None),
+            repeat(None if span is None else span.on_delivery),
             repeat(None),
             repeat(0),
-            repeat(headers),
+            repeat(own),
         )
         self.records += len(values)
         with self._translated_errors():
             deque(calls, maxlen=0)
             for mirror in mirrors:
-                self._produce_copies(keys, values, headers, mirror)
+                self._produce_copies(keys, values, [*(mirror.headers or headers), *added], mirror)
 
     def produce_control(self, value: bytes, headers: Headers) -> None:
         """Hand a control record to the producer."""
@@ -142,7 +153,7 @@ class TransactionalWriter:
             self._producer.produce(
                 mirror.topic,
                 *mirror.rewrite(value, key),
-                headers=mirror.headers or headers,
+                headers=headers,
                 on_delivery=self._on_copy_delivery if last_of_key[key] == number else None,
             )
 
