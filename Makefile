@@ -209,10 +209,10 @@ docs: $(VENV)/.run ## Build the documentation into build/docs/html; links that l
 
 LOCK := -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-package tapedeck-client
 lock: ## Pin every Python package by version and hash (needs uv)
-	uv pip compile $(LOCK) --extra deck --group build -o requirements/deck.txt pyproject.toml
-	uv pip compile $(LOCK) --extra deck --extra operator --group build --group dev -c requirements/deck.txt -o requirements/dev.txt pyproject.toml
-	for image in feed replay backtest recorder gateway; do uv pip compile $(LOCK) --extra $$image -c requirements/dev.txt -o requirements/$$image.txt pyproject.toml || exit 1; done
-	uv pip compile $(LOCK) --extra operator $(addprefix --no-emit-package ,confluent-kafka msgspec starlette uvicorn) -c requirements/dev.txt -o requirements/operator.txt pyproject.toml
+	uv pip compile $(LOCK) --group build -o requirements/deck.txt pyproject.toml
+	uv pip compile $(LOCK) --group operator --group build --group dev -c requirements/deck.txt -o requirements/dev.txt pyproject.toml
+	for image in feed replay backtest recorder gateway; do uv pip compile $(LOCK) --group $$image -c requirements/dev.txt -o requirements/$$image.txt || exit 1; done
+	uv pip compile $(LOCK) --group operator $(addprefix --no-emit-package ,confluent-kafka msgspec starlette uvicorn) -c requirements/dev.txt -o requirements/operator.txt
 	echo uv | uv pip compile $(LOCK) -o requirements/uv.txt -
 	echo pip-audit | uv pip compile $(LOCK) -c requirements/dev.txt -o requirements/audit.txt -
 	printf 'sphinx\nmyst-parser\nfuro\n' | uv pip compile $(LOCK) -c requirements/dev.txt -o requirements/docs.txt -

@@ -21,7 +21,7 @@ def command_path() -> str:
     beside = Path(sys.executable).with_name(COMMAND)
     found = str(beside) if beside.is_file() else shutil.which(COMMAND)
     if found is None:
-        raise CommandFailed(f"the command `{COMMAND}` is not installed: `pip install 'tapedeck[deck]'`")
+        raise CommandFailed(f"the command `{COMMAND}` is not installed: `pip install tapedeck`")
     return found
 
 

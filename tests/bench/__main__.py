@@ -13,11 +13,17 @@ import json
 import os
 import sys
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 
 from bench.figures import Figure
 from bench.recorded import record
 
+# Parts, what they take, and rates: trades a second of a live market, bars a second of a Replay.
+SIZING = [
+    *product(("feed", "recorder", "gateway", "broker", "database"), ("cpu", "memory"), (200, 2_000)),
+    *product(("replay",), ("cpu", "memory"), (1_000, 10_000)),
+]
 # Figure → the module whose ``run()`` measures it.
 BENCHES = {
     "replay-unpaced": "replay_unpaced",
@@ -71,6 +77,13 @@ BENCHES = {
     "idle-memory-2000": "idle",
     "idle-get-2000": "idle",
     "idle-start-2000": "idle",
+    "sizing-store-bar": "sizing",
+    "sizing-store-trade": "sizing",
+    "sizing-log-bar": "sizing",
+    "sizing-log-trade": "sizing",
+    "sizing-log-trade-live": "sizing",
+    **{f"sizing-{part}-{of}-{rate}": "sizing" for part, of, rate in SIZING},
+    "sizing-backtest-memory": "sizing",
     "operator": "operator",
     "operator-apply-p50": "operator",
     "operator-apply-p99": "operator",

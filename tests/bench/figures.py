@@ -11,7 +11,7 @@ from dataclasses import dataclass
 class Figure:
     """One line of the results. ``ratio`` is value / reference; both are None where there is no reference.
 
-    Units: msg/s, rows/s, bars/s; ms for latencies, s for durations, MB for memory, % for shares.
+    Units: msg/s, rows/s, bars/s; ms for latencies, s for durations, MB for memory, B for a row or record, % for shares.
     """
 
     name: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.wheel_environment import user_variables, wheel_environment
 from pages.blocks import script
 
 ROOT = Path(__file__).parents[2]
@@ -38,8 +38,9 @@ class PageRun:
 
 
 def run_pages(pages: Sequence[Path], folder: Path) -> PageRun:
-    """Run pages in one folder that has what a clone has: the examples and the environment. Its deck is stopped."""
-    (folder / ".venv").symlink_to(ROOT / ".venv")
+    """Run pages in one folder that has the examples and what a user installs. Its deck is stopped."""
+    environment = wheel_environment()
+    (folder / ".venv").symlink_to(environment)
     shutil.copytree(ROOT / "examples", folder / "examples")
     scripts = []
     for page in pages:
@@ -47,14 +48,13 @@ def run_pages(pages: Sequence[Path], folder: Path) -> PageRun:
         scripts.append(text)
         for name, content in files.items():
             (folder / name).write_text(content)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TAPEDECK_")}
-    environment["PATH"] = f"{ROOT / '.venv' / 'bin'}:{environment['PATH']}"
+    variables = user_variables(environment)
     began = time.monotonic()
     try:
         done = subprocess.run(
             ["bash", "-c", "tapedeck up\n".join(scripts)],
             cwd=folder,
-            env=environment,
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -62,8 +62,8 @@ def run_pages(pages: Sequence[Path], folder: Path) -> PageRun:
             timeout=TIMEOUT_SECONDS,
         )
     finally:
-        stop = [sys.executable, "-c", "from tapedeck_deck.cli import main; main()", "down"]
-        subprocess.run(stop, cwd=folder, env=environment, capture_output=True, timeout=120)
+        stop = [str(environment / "bin" / "tapedeck"), "down"]
+        subprocess.run(stop, cwd=folder, env=variables, capture_output=True, timeout=120)
     return PageRun(done.returncode, time.monotonic() - began, done.stdout)
 
 

@@ -8,10 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from charts.network import Pod, allowed
+from charts.planned_runs import own, planned_run
 from charts.rendered import EXTERNAL, HELM, SETS, find, render, template
 from tapedeck_crds.json import Json
-from tapedeck_crds.parse import parse_resource
-from tapedeck_operator.plan import Network, Observed, Settings, plan
 
 pytestmark = pytest.mark.skipif(HELM is None, reason="needs helm: tests/e2e/rig/build")
 
@@ -32,11 +31,6 @@ EXCHANGE, METADATA, PRIVATE = Pod(address="52.84.150.39"), Pod(address="169.254.
 TENANT = Pod("team-b", {"app": "a-tenants-own"})
 
 
-def own(name: str) -> Pod:
-    labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/instance": "td"}
-    return Pod("deck", {**labels, "app.kubernetes.io/part-of": "tapedeck"})
-
-
 @pytest.fixture(scope="module")
 def documents() -> list[Json]:
     return render(VALUES)
@@ -50,22 +44,12 @@ def policies(documents: list[Json]) -> list[Json]:
 @pytest.fixture(scope="module")
 def run(documents: list[Json], policies: list[Json]) -> Callable[[str, str], dict[str, Pod]]:
     """Plans a run in a namespace and adds its policies; returns its pods by workload."""
-    (operator,) = find(documents, "Deployment", "td-operator")["spec"]["template"]["spec"]["containers"]
-    told = {variable["name"]: variable.get("value", "") for variable in operator["env"]}
-    network = Network(
-        *(tuple(json.loads(told[f"TAPEDECK_OPERATOR_{name}"])) for name in ("INGRESS_FROM", "EGRESS", "EXTERNAL"))
-    )
-    images = dict.fromkeys(("feed", "replay", "transform", "backtest"), "i")
-    settings = Settings(images=images, operator_key=b"k", results_key=b"results", network=network)
 
     def made(name: str, namespace: str) -> dict[str, Pod]:
         kind, spec = RUNS[name]
-        metadata = {"name": "x", "namespace": namespace, "uid": f"{name} of {namespace}"}
-        document = {"apiVersion": "tapedeck.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
-        children = plan(parse_resource(document), Observed(), 0, settings).apply
-        policies.extend(child for child in children if child["kind"] == "NetworkPolicy")
-        templates = [child["spec"]["template"] for child in children if child["kind"] in ("Job", "Deployment")]
-        return {each["spec"]["containers"][0]["name"]: Pod(namespace, each["metadata"]["labels"]) for each in templates}
+        found = planned_run(documents, kind, spec, namespace, f"{name} of {namespace}")
+        policies.extend(found.policies)
+        return found.pods
 
     return made
 

