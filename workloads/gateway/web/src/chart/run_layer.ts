@@ -33,6 +33,7 @@ export class RunLayer implements Layer {
   /** The opens of the first and the last bar that is drawn. */
   private first = Infinity;
   private last = -Infinity;
+  private marksLast = true; // the value at the scale is that of the last bar, or none
   private shown: ShownRun = { cash: 0, exchange: "", fills: [], equity: [] };
   /** The equity by bar, as it is drawn: that of the first ``drawnPoints`` points. */
   equity = new Map<number, EquityBar>();
@@ -111,7 +112,9 @@ export class RunLayer implements Layer {
   private take({ from, to }: BarWindow): void {
     this.first = this.bars[from]?.ts ?? Infinity;
     this.last = this.bars[to - 1]?.ts ?? -Infinity;
-    this.series?.line.applyOptions({ lastValueVisible: to === this.bars.length });
+    if ((to === this.bars.length) === this.marksLast) return;
+    this.marksLast = !this.marksLast;
+    this.series?.line.applyOptions({ lastValueVisible: this.marksLast });
   }
 
   private equityPane(pane: number): EquitySeries {
