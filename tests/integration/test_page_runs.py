@@ -242,7 +242,7 @@ def test_a_lost_hour_is_found_played_and_shared(gateway: Gateway, page: Page, st
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Share").click()
     expect(page.get_by_text("Link copied")).to_be_visible()
-    assert page.evaluate("navigator.clipboard.readText()") == f"{gateway.url}/run/run-l"
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
 
 
 def at(ms: int, layout: str) -> str:
