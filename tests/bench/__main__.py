@@ -68,6 +68,7 @@ BENCHES = {
     "page-frame-p95": "page",
     "page-frame-p95-empty": "page",
     "page-history-100k": "page",
+    "page-history-100k-all": "page",
     "page-memory-1h": "page",
     "observability-cost-replay": "observability",
     "observability-cost-ingest": "observability",

@@ -229,6 +229,7 @@ def test_stored_bars_are_shown_without_a_replay(gateway: Gateway, page: Page, st
             break
     wait_for(page, "first", bars[0].ts)
     page.keyboard.press("/")
+    expect(page.get_by_role("searchbox", name="Symbol")).to_be_focused()  # else it does not get what is typed
     page.keyboard.type("bitstamp:")
     expect(page.locator("#found li")).to_have_count(2)
     page.keyboard.press("ArrowDown")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tapedeck_common.market import event_time
 
 pytestmark = BROWSER_TESTS
 HELD = 12  # bars of a trade
+HOUR = 3_600_000
 
 
 @pytest.fixture
@@ -216,3 +218,32 @@ def test_a_sweep_shows_what_is_around_its_best_trial(gateway: Gateway, page: Pag
     expect(panel(page, "Trials by params").locator("polyline")).to_have_count(9)
     expect(panel(page, "Best trials by sharpe").locator("tbody tr")).to_have_count(9)
     save_screenshot(page, "sweep")
+
+
+def test_a_lost_hour_is_found_played_and_shared(gateway: Gateway, page: Page, store: str) -> None:
+    store_run(store, "run-l", trades=3, fast=5)
+    trough = T0 + 3 * HOUR
+    drawdown = {"percent": 3.5, "amount": 350.0, "peak": T0, "trough": trough, "end": None, "days": 0.5}
+    with psycopg.connect(store) as connection:
+        connection.execute(
+            "UPDATE runs SET drawdowns = %s, metrics = %s WHERE run_id = 'run-l'",
+            (json.dumps([drawdown]), json.dumps({"return_percent": -2.0, "max_drawdown_percent": 3.5})),
+        )
+    page.goto(f"{gateway.url}/run/run-l")
+    expect(page.locator(".headline")).to_contain_text(f"lowest at {at(trough, '%Y-%m-%d %H:%M')}")
+    panel(page, "Deepest drawdowns").get_by_role("link", name="Its last hour at 10×").click()
+    yaml = page.locator("section[aria-label='YAML']")
+    for line in ("kind: Replay", "exchange: coinbase", "speed: 10"):
+        expect(yaml).to_contain_text(line)
+    for name, ts in (("From", trough - HOUR), ("To", trough)):
+        expect(page.get_by_label(name, exact=True)).to_have_value(at(ts, "%Y-%m-%dT%H:%M:%SZ"))
+
+    page.go_back()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Share").click()
+    expect(page.get_by_text("Link copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+
+
+def at(ms: int, layout: str) -> str:
+    return time.strftime(layout, time.gmtime(ms / 1_000))

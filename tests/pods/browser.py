@@ -60,7 +60,8 @@ def open_browser() -> Iterator[Page]:
         page.on("pageerror", lambda error: problems.append(str(error)))
         yield page
         browser.close()
-    assert [text for text in problems if not any(part in text for part in _EXPECTED)] == []
+    unexpected = [text for text in problems if not any(part in text for part in _EXPECTED)]
+    assert not unexpected, f"the console has {unexpected}"
 
 
 def wait_for(page: Page, hook: str, value: object) -> None:

@@ -100,6 +100,19 @@ describe("a replay that plays", () => {
     tell({});
   });
 
+  it("is shared with what is shown, although its address names nothing", async () => {
+    const copied: string[] = [];
+    const writeText = (text: string) => Promise.resolve(void copied.push(text));
+    Object.defineProperty(navigator, "clipboard", { value: { writeText }, configurable: true });
+    await see("#deck-state", "PLAYING");
+    [...place.querySelectorAll("button")].find(({ textContent }) => textContent === "Share")?.click();
+    await see(".share", "Link copied");
+    const found = new URL(copied[0] ?? "");
+    expect([found.pathname, Object.fromEntries(found.searchParams)]).toEqual([
+      "/", { replay: "u1", run: "r1", symbol: "replay/u1/coinbase:BTC/USD", interval: "1m" },
+    ]);
+  });
+
   it("has its state and its clock in sight", async () => {
     await see("#deck-state", "PLAYING");
     await see("[data-figure='Virtual time']", "1970-01-01 00:10");

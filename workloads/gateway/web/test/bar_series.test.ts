@@ -66,7 +66,7 @@ describe("a reset", () => {
 describe("older bars", () => {
   it("come before what there is, each once", () => {
     const of = series(30, 40);
-    expect(of.addOlder(bars(10, 20, 30), of.generation)).toEqual({ kind: "all" });
+    expect(of.addOlder(bars(10, 20, 30), of.generation)).toEqual({ kind: "older", count: 2 });
     expect(times(of)).toEqual([10, 20, 30, 40]);
     expect(of.isComplete).toBe(false);
   });

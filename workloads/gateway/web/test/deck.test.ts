@@ -132,6 +132,9 @@ it("joins changes of one frame", () => {
   expect(combined(tail(5), tail(3))).toEqual(tail(3));
   expect([combined(none, tail(2)), combined(tail(2), none)]).toEqual([tail(2), tail(2)]);
   expect([combined(all, tail(2)), combined(tail(2), all)]).toEqual([all, all]);
+  const older = (count: number) => ({ kind: "older", count }) as const;
+  expect([combined(older(2), older(3)), combined(none, older(2)), combined(older(2), none)]).toEqual([older(5), older(2), older(2)]);
+  expect([combined(older(2), tail(3)), combined(tail(3), older(2)), combined(all, older(2))]).toEqual([all, all, all]);
 });
 
 it("keeps results of a run in order, each once", () => {

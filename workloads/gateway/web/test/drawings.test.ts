@@ -74,7 +74,6 @@ describe("a chart", () => {
     let click: Listener = () => undefined;
     const shown = signal({ symbol, length: { width_ms: M }, decimals: 0 });
     const timeScale = {
-      timeToCoordinate: (seconds: number) => 10 * bars.findIndex(({ ts }) => ts === seconds * 1_000),
       options: () => ({ barSpacing: 10 }),
     };
     const candles = {
@@ -86,8 +85,9 @@ describe("a chart", () => {
       detachPrimitive: () => undefined,
     };
     const api = { timeScale: () => timeScale, subscribeClick: (handler: Listener) => (click = handler), subscribeCrosshairMove: () => undefined };
+    const coordinateOf = (ts: number) => 10 * bars.findIndex((bar) => bar.ts === ts);
     const barAt = (ts: number) => bars.findLast((bar) => bar.ts <= ts) ?? bars[0];
-    const layer = new DrawingLayer({ bars, barAt, shown, chart: { api, candles } } as unknown as ChartModel);
+    const layer = new DrawingLayer({ bars, barAt, shown, chart: { api, candles, coordinateOf } } as unknown as ChartModel);
     const drawn = () => {
       const said: unknown[][] = [];
       const says = (name: string) => (...values: unknown[]) => void said.push([name, ...values]);

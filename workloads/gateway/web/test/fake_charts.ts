@@ -33,7 +33,10 @@ const timeScale = {
   subscribeVisibleLogicalRangeChange: nothing,
   scrollToPosition: nothing,
   setVisibleRange: nothing,
-  timeToCoordinate: () => null,
+  scrollPosition: () => 0,
+  logicalToCoordinate: () => null,
+  width: () => 600,
+  options: () => ({ barSpacing: 6 }),
 };
 
 export const fakeCharts = {

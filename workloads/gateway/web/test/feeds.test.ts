@@ -79,7 +79,7 @@ describe("the bars of a chart", () => {
     await settled();
     expect(asked()).toEqual([{ symbol: "coinbase:BTC/USD", resolution: "1", to: "600", countback: "5000" }]);
     expect(times()).toEqual([7, 8, 9, 10, 11, 12]);
-    expect(changes).toEqual(["all", "tail", "all"]);
+    expect(changes).toEqual(["all", "tail", "older"]);
   });
 
   it("of a replay that has just sought are those before its position", async () => {

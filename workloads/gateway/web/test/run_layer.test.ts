@@ -52,26 +52,38 @@ beforeEach(() => void (markers.set = []));
 describe("the equity of a run", () => {
   it("ends at the last bar, and follows it", () => {
     const of = layer();
-    of.apply(bars(0, 3), { kind: "all" });
+    of.apply(bars(0, 3), { kind: "all" }, { from: 0, to: 3 });
     of.show({ cash: 0, exchange: "x", fills: [], equity: [0, 1, 2, 3, 4].map((n) => point(n)) });
     expect(times()).toEqual([[0, 1, 2], [0, 1, 2]]);
-    of.apply(bars(0, 5), { kind: "tail", from: 3 });
+    of.apply(bars(0, 5), { kind: "tail", from: 3 }, { from: 0, to: 5 });
     expect(times()).toEqual([[0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]);
   });
 
   it("is taken back with the bars", () => {
     const of = layer();
-    of.apply(bars(0, 5), { kind: "all" });
+    of.apply(bars(0, 5), { kind: "all" }, { from: 0, to: 5 });
     of.show({ cash: 0, exchange: "x", fills: [fill(0, 4)], equity: [0, 1, 2, 3, 4].map((n) => point(n)) });
     expect(of.markerTimes).toEqual([4 * M]);
-    of.apply(bars(0, 2), { kind: "all" });
+    of.apply(bars(0, 2), { kind: "all" }, { from: 0, to: 2 });
     expect(times()).toEqual([[0, 1], [0, 1]]);
     expect(of.markerTimes).toEqual([]);
   });
 
+  it("is that of the bars that the chart draws", () => {
+    const of = layer();
+    of.apply(bars(0, 9), { kind: "all" }, { from: 2, to: 5 });
+    const numbers = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+    of.show({ cash: 0, exchange: "x", fills: [fill(0, 1), fill(1, 3), fill(2, 7)], equity: numbers.map((n) => point(n)) });
+    expect([times()[0], of.markerTimes]).toEqual([[2, 3, 4], [3 * M]]);
+    of.redraw({ from: 6, to: 9 });
+    expect([times()[0], of.markerTimes]).toEqual([[6, 7, 8], [7 * M]]);
+    of.apply(bars(-3, 9), { kind: "older", count: 3 }, { from: 9, to: 12 });
+    expect([times()[0], of.markerTimes]).toEqual([[6, 7, 8], [7 * M]]);
+  });
+
   it("of another run takes its place", () => {
     const of = layer();
-    of.apply(bars(0, 3), { kind: "all" });
+    of.apply(bars(0, 3), { kind: "all" }, { from: 0, to: 3 });
     of.show({ cash: 0, exchange: "x", fills: [], equity: [point(0), point(1), point(2)] });
     of.show({ cash: 0, exchange: "x", fills: [], equity: [point(1, 7)] });
     expect(times()).toEqual([[1], [1]]);
@@ -80,7 +92,7 @@ describe("the equity of a run", () => {
 
   it("has the range of a bar with several points", () => {
     const of = layer();
-    of.apply(bars(0, 2), { kind: "all" });
+    of.apply(bars(0, 2), { kind: "all" }, { from: 0, to: 2 });
     const within = (seq: number, value: number): EquityPoint => [seq, M - seq - 1, value, 0, null, null, null];
     of.show({ cash: 0, exchange: "x", fills: [], equity: [within(0, 5), within(1, 1), within(2, 3)] });
     expect([...of.equity]).toEqual([[0, { low: 1, high: 5, last: 3 }]]);
@@ -90,11 +102,11 @@ describe("the equity of a run", () => {
 describe("fills", () => {
   it("are at their bars, those of the symbol alone, and none before the first bar", () => {
     const of = layer();
-    of.apply(bars(2, 6), { kind: "all" });
+    of.apply(bars(2, 6), { kind: "all" }, { from: 0, to: 4 });
     const fills = [fill(0, 1), fill(1, 3), { ...fill(2, 4), symbol: "ETH/USD" }, fill(3, 5), fill(4, 9)];
     of.show({ cash: 0, exchange: "x", fills, equity: [] });
     expect(of.markerTimes).toEqual([3 * M, 5 * M]);
-    of.apply(bars(2, 10), { kind: "tail", from: 6 });
+    of.apply(bars(2, 10), { kind: "tail", from: 6 }, { from: 0, to: 8 });
     expect(of.markerTimes).toEqual([3 * M, 5 * M, 9 * M]);
     of.show({ cash: 0, exchange: "y", fills, equity: [] }); // of a run on another exchange
     expect(of.markerTimes).toEqual([]);

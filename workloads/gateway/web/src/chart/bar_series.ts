@@ -1,11 +1,22 @@
 // The bars of one series, in order and each once: what the WebSocket pushes, and older ones by history.
 import type { Bar } from "../data/types";
 
-/** What has changed: everything, or the bars from an index on. */
-export type BarChange = { kind: "all" } | { kind: "tail"; from: number } | { kind: "none" };
+/** What has changed: everything, the bars from an index on, or so many have come before the first one. */
+export type BarChange = { kind: "all" } | { kind: "tail"; from: number } | { kind: "older"; count: number } | { kind: "none" };
 
 const NONE: BarChange = { kind: "none" };
 const ALL: BarChange = { kind: "all" };
+
+/** The index of the first of these bars that opens at a time or later. */
+export function firstAt(bars: readonly Bar[], ts: number): number {
+  let [low, high] = [0, bars.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((bars[middle]?.ts ?? 0) < ts) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
 
 /**
  * ``generation`` counts how often all bars were taken back or replaced. History that was asked for in an earlier one is of
@@ -68,22 +79,16 @@ export class BarSeries {
   /** Bars of the history, asked for in ``generation``. Without any the series has none that are older. */
   addOlder(bars: readonly Bar[], generation: number): BarChange {
     if (generation !== this.generation) return NONE;
-    const first = this.first ?? Infinity;
-    const older = bars.filter(({ ts }) => ts < first);
+    const { first } = this;
+    const older = bars.filter(({ ts }) => ts < (first ?? Infinity));
     this.isComplete = older.length === 0;
     if (older.length === 0) return NONE;
     this.bars = [...older, ...this.bars];
-    return ALL;
+    return first === null ? ALL : { kind: "older", count: older.length };
   }
 
   /** The index of the first bar that opens at a time or later. */
   indexAt(ts: number): number {
-    let [low, high] = [0, this.bars.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.bars[middle]?.ts ?? 0) < ts) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return firstAt(this.bars, ts);
   }
 }

@@ -48,8 +48,8 @@ export const candleOptions = (colors: Colors): CandlestickSeriesPartialOptions =
 
 export const candle = ({ ts, open, high, low, close }: Bar) => ({ time: seconds(ts), open, high, low, close });
 
-export const volumeBar = ({ ts, open, close, volume }: Bar, colors: Colors) => ({
-  time: seconds(ts),
-  value: volume,
-  color: faded(close >= open ? colors.up : colors.down, 0.35),
-});
+/** Makes the columns of volume of bars. */
+export function volumeColumn(colors: Colors) {
+  const [up, down] = [faded(colors.up, 0.35), faded(colors.down, 0.35)];
+  return ({ ts, open, close, volume }: Bar) => ({ time: seconds(ts), value: volume, color: close >= open ? up : down });
+}

@@ -5,7 +5,9 @@ import type { BarChange } from "./bar_series";
 export function combined(one: BarChange, other: BarChange): BarChange {
   if (one.kind === "all" || other.kind === "all") return { kind: "all" };
   if (one.kind === "none") return other;
-  return other.kind === "none" ? one : { kind: "tail", from: Math.min(one.from, other.from) };
+  if (other.kind === "none") return one;
+  if (one.kind === "tail" && other.kind === "tail") return { kind: "tail", from: Math.min(one.from, other.from) };
+  return one.kind === "older" && other.kind === "older" ? { kind: "older", count: one.count + other.count } : { kind: "all" };
 }
 
 export class FrameBatch {

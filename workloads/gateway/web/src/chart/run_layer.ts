@@ -1,4 +1,4 @@
-// A run on a chart: its fills at their bars, and its equity in a pane below, none of them right of the last bar.
+// A run on a chart: its fills at their bars, and its equity in a pane below, of the bars that the chart draws.
 import {
   BaselineSeries, CandlestickSeries, createSeriesMarkers, type IChartApi, type ISeriesApi, type ISeriesMarkersPluginApi,
   type SeriesMarker, type Time,
@@ -7,6 +7,7 @@ import type { Bar, EquityPoint, Fill, Resolution } from "../data/types";
 import { number } from "../format";
 import { type Colors, faded } from "../shell/theme";
 import type { BarChange } from "./bar_series";
+import type { BarWindow } from "./bar_window";
 import { seconds } from "./chart_options";
 import { addPoint, type EquityBar } from "./equity";
 import { openOf } from "./lengths";
@@ -29,6 +30,10 @@ export class RunLayer implements Layer {
   private readonly markers: ISeriesMarkersPluginApi<Time>;
   private readonly series: EquitySeries | null;
   private bars: readonly Bar[] = [];
+  /** The opens of the first and the last bar that is drawn. */
+  private first = Infinity;
+  private last = -Infinity;
+  private marksLast = true; // the value at the scale is that of the last bar, or none
   private shown: ShownRun = { cash: 0, exchange: "", fills: [], equity: [] };
   /** The equity by bar, as it is drawn: that of the first ``drawnPoints`` points. */
   equity = new Map<number, EquityBar>();
@@ -61,12 +66,18 @@ export class RunLayer implements Layer {
     this.drawMarkers();
   }
 
-  apply(bars: readonly Bar[], change: BarChange): void {
+  apply(bars: readonly Bar[], change: BarChange, drawn: BarWindow): void {
     this.bars = bars;
-    if (change.kind === "all") {
-      this.drawnFills = -1;
-      this.drawEquity();
-    } else if (change.kind === "tail") this.continueEquity();
+    if (change.kind === "all") return this.redraw(drawn);
+    this.take(drawn);
+    if (change.kind === "tail") this.continueEquity();
+    this.drawMarkers();
+  }
+
+  redraw(drawn: BarWindow): void {
+    this.take(drawn);
+    this.drawnFills = -1;
+    this.drawEquity();
     this.drawMarkers();
   }
 
@@ -98,6 +109,14 @@ export class RunLayer implements Layer {
     return this.markers.markers().map(({ time }) => (time as number) * 1_000);
   }
 
+  private take({ from, to }: BarWindow): void {
+    this.first = this.bars[from]?.ts ?? Infinity;
+    this.last = this.bars[to - 1]?.ts ?? -Infinity;
+    if ((to === this.bars.length) === this.marksLast) return;
+    this.marksLast = !this.marksLast;
+    this.series?.line.applyOptions({ lastValueVisible: this.marksLast });
+  }
+
   private equityPane(pane: number): EquitySeries {
     const priceFormat = { type: "custom", formatter: (value: number) => number(value, 0), minMove: 1 } as const;
     const plain = { lastValueVisible: false, priceLineVisible: false, priceFormat };
@@ -117,7 +136,7 @@ export class RunLayer implements Layer {
     this.series?.ranges.setData(bars.map(equityRange));
   }
 
-  /** Draw the points that follow those which are drawn, up to the last bar. */
+  /** Draw the points that follow those which are drawn, up to the last bar that is. */
   private continueEquity(): void {
     for (const each of this.takePoints()) {
       this.series?.line.update(equityPoint(each));
@@ -125,9 +144,9 @@ export class RunLayer implements Layer {
     }
   }
 
-  /** Take the points up to the last bar; returns the bars that they changed. */
+  /** Take the points up to the last bar that is drawn; returns the bars that they changed. */
   private takePoints(): Map<number, EquityBar> {
-    const [first, last] = [this.bars[0]?.ts ?? Infinity, this.bars.at(-1)?.ts ?? -Infinity];
+    const { first, last } = this;
     const changed = new Map<number, EquityBar>();
     for (; this.drawnPoints < this.shown.equity.length; this.drawnPoints += 1) {
       const [, ts, value] = this.shown.equity[this.drawnPoints] as EquityPoint;
@@ -144,7 +163,7 @@ export class RunLayer implements Layer {
     const fills = this.shown.fills
       .filter(({ symbol }) => `${exchange}:${symbol}` === this.market)
       .map((fill) => ({ ...fill, at: openOf(fill.ts, this.length) }))
-      .filter(({ at }) => this.isInSight(at));
+      .filter(({ at }) => at >= this.first && at <= this.last);
     if (fills.length === this.drawnFills) return;
     this.drawnFills = fills.length;
     const markers = fills.map(
@@ -158,11 +177,6 @@ export class RunLayer implements Layer {
       }),
     );
     this.markers.setMarkers(markers.sort((one, other) => (one.time as number) - (other.time as number)));
-  }
-
-  private isInSight(at: number): boolean {
-    const [first, last] = [this.bars[0], this.bars.at(-1)];
-    return first !== undefined && last !== undefined && at >= first.ts && at <= last.ts;
   }
 }
 

@@ -1,17 +1,22 @@
 // A trade on a chart: a line from its entry to its exit, neither of them right of the last bar; an open one has its entry alone.
+// Of an end that the chart does not draw there is the line towards it.
 import { type IChartApi, type ISeriesApi, LineSeries, LineStyle } from "lightweight-charts";
 import type { Bar, Resolution } from "../data/types";
 import type { DrawnTrade } from "../run/open_trade";
 import type { Colors } from "../shell/theme";
+import { type BarChange, firstAt } from "./bar_series";
+import type { BarWindow } from "./bar_window";
 import { seconds } from "./chart_options";
 import { openOf } from "./lengths";
 import type { Layer } from "./price_chart";
 
+type End = readonly [at: number, price: number];
+
 export class TradeLayer implements Layer {
   private readonly line: ISeriesApi<"Line">;
-  private readonly ends: readonly (readonly [at: number, price: number])[];
-  /** The opens of the bars at which its ends are drawn; one within a single bar. */
-  drawnTimes: readonly number[] = [];
+  private readonly ends: readonly End[];
+  private bars: readonly Bar[] = [];
+  private drawn: readonly End[] = [];
 
   constructor(
     private readonly chart: IChartApi,
@@ -19,9 +24,9 @@ export class TradeLayer implements Layer {
     length: Resolution,
     colors: Colors,
   ) {
-    const entry = [openOf(trade.entry_ts, length), trade.entry_price] as const;
+    const entry: End = [openOf(trade.entry_ts, length), trade.entry_price];
     const { exit_ts, exit_price } = trade;
-    const exit = exit_ts === null || exit_price === null ? null : ([openOf(exit_ts, length), exit_price] as const);
+    const exit = exit_ts === null || exit_price === null ? null : ([openOf(exit_ts, length), exit_price] satisfies End);
     this.ends = exit === null || entry[0] === exit[0] ? [entry] : [entry, exit];
     const plain = { lastValueVisible: false, priceLineVisible: false, crosshairMarkerVisible: false } as const;
     const points = { pointMarkersVisible: true, pointMarkersRadius: 5 };
@@ -29,11 +34,20 @@ export class TradeLayer implements Layer {
     this.recolor(colors);
   }
 
-  apply(bars: readonly Bar[]): void {
-    const [first, last] = [bars[0]?.ts ?? Infinity, bars.at(-1)?.ts ?? -Infinity];
-    const shown = this.ends.filter(([at]) => at >= first && at <= last);
-    if (shown.length === this.drawnTimes.length) return;
-    this.drawnTimes = shown.map(([at]) => at);
+  /** The opens of the bars at which its ends are drawn; one within a single bar. */
+  get drawnTimes(): readonly number[] {
+    return this.drawn.filter((end) => this.ends.includes(end)).map(([at]) => at);
+  }
+
+  apply(bars: readonly Bar[], _change: BarChange, drawn: BarWindow): void {
+    this.bars = bars;
+    this.redraw(drawn);
+  }
+
+  redraw({ from, to }: BarWindow): void {
+    const shown = this.within(this.bars[from]?.ts ?? Infinity, this.bars[to - 1]?.ts ?? -Infinity);
+    if (shown.join() === this.drawn.join()) return;
+    this.drawn = shown;
     this.line.setData(shown.map(([at, value]) => ({ time: seconds(at), value })));
   }
 
@@ -43,5 +57,23 @@ export class TradeLayer implements Layer {
 
   dispose(): void {
     this.chart.removeSeries(this.line);
+  }
+
+  /** Its line between two times, as far as its ends are within the bars. */
+  private within(from: number, to: number): End[] {
+    const [first, last] = [this.bars[0]?.ts ?? Infinity, this.bars.at(-1)?.ts ?? -Infinity];
+    const known = this.ends.filter(([at]) => at >= first && at <= last);
+    const shown = known.filter(([at]) => at >= from && at <= to);
+    const [entry, exit] = known;
+    if (entry === undefined || exit === undefined) return shown;
+    if (entry[0] < from && exit[0] > from) shown.unshift(this.between(entry, exit, from));
+    if (entry[0] < to && exit[0] > to) shown.push(this.between(entry, exit, to));
+    return shown;
+  }
+
+  /** Where its line is at a bar: bars are equally far from each other, whatever is between their times. */
+  private between(entry: End, exit: End, at: number): End {
+    const [from, to, index] = [entry[0], exit[0], at].map((ts) => firstAt(this.bars, ts)) as [number, number, number];
+    return [at, entry[1] + ((exit[1] - entry[1]) * (index - from)) / (to - from)];
   }
 }

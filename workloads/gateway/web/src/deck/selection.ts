@@ -33,6 +33,15 @@ export function choose(changes: Record<string, string | null>, replace = false):
   navigate(text === "" ? "/" : `/?${text}`, replace);
 }
 
+/** The address of what the Deck shows, also of what nobody has chosen: the defaults are others when something else plays. */
+export function chosenAddress(): string {
+  const all = new URLSearchParams(query.peek());
+  const symbol = symbolOf(0);
+  const shownNow = { replay: replay.peek()?.uid ?? "", run: runId.peek() ?? "", symbol, interval: resolutionOf(0)?.interval ?? "" };
+  for (const [name, value] of Object.entries(shownNow)) if (value !== "") all.set(name, value);
+  return `/?${all.toString()}`;
+}
+
 /** The replay that was shown last: it is kept as the default after its end. */
 const shown = signal<PlayedReplay | null>(null);
 

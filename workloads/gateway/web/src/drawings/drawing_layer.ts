@@ -2,7 +2,6 @@
 import { computed, effect, signal } from "@preact/signals";
 import type { IPrimitivePaneRenderer, IPrimitivePaneView, ISeriesPrimitive, MouseEventParams, Time } from "lightweight-charts";
 import type { ChartModel } from "../chart/chart_model";
-import { seconds } from "../chart/chart_options";
 import { marketOf } from "../deck/defaults";
 import { type Colors, faded } from "../shell/theme";
 import { type Drawing, drawingBook, type Kind, measureText, type Point, POINTS } from "./drawings";
@@ -149,7 +148,7 @@ export class DrawingLayer {
     const { api, candles } = chart;
     const bar = this.model.barAt(ts);
     const width = shown.peek()?.length.width_ms ?? 1;
-    const at = bar === undefined ? null : api.timeScale().timeToCoordinate(seconds(bar.ts));
+    const at = bar === undefined ? null : chart.coordinateOf(bar.ts);
     const isLater = bar !== undefined && bar === bars.at(-1) && ts >= bar.ts + width;
     const isEarlier = bar !== undefined && ts < bar.ts;
     const away = bar !== undefined && (isLater || isEarlier) ? Math.floor((ts - bar.ts) / width) : 0;

@@ -4,6 +4,7 @@ import {
 } from "lightweight-charts";
 import type { BarChange } from "../chart/bar_series";
 import { seconds } from "../chart/chart_options";
+import type { BarWindow } from "../chart/bar_window";
 import type { Layer } from "../chart/price_chart";
 import type { Bar } from "../data/types";
 import { number, PRICE_DECIMALS } from "../format";
@@ -19,7 +20,8 @@ export class IndicatorLayer implements Layer {
   private readonly series: ISeriesApi<SeriesType>[];
   private readonly columns: Column[];
   private bars: readonly Bar[] = [];
-  private drawn = 0;
+  private drawn: BarWindow = { from: 0, to: 0 };
+  private marksLast = true;
 
   /** ``place`` chooses the first colour, ``pane`` is where it is drawn; ``priceDecimals`` is the scale of the candles. */
   constructor(
@@ -48,16 +50,38 @@ export class IndicatorLayer implements Layer {
     return number(value, this.decimals);
   }
 
-  apply(bars: readonly Bar[], change: BarChange): void {
+  /** Older bars change values, too: an average begins with the first bar. */
+  apply(bars: readonly Bar[], change: BarChange, drawn: BarWindow): void {
     this.bars = bars;
-    const from = change.kind === "tail" ? change.from : 0;
     if (change.kind === "none") return;
-    this.indicator.extend(bars, this.columns, from);
+    this.indicator.extend(bars, this.columns, change.kind === "tail" ? change.from : 0);
+    if (change.kind === "tail") this.follow(change.from, drawn);
+    else this.redraw(drawn);
+  }
+
+  redraw(drawn: BarWindow): void {
+    const { from, to } = (this.drawn = drawn);
+    this.markLast();
+    this.series.forEach((series, output) => series.setData(this.bars.slice(from, to).map((_, n) => this.point(output, from + n))));
+  }
+
+  private follow(changed: number, drawn: BarWindow): void {
+    const last = this.drawn.to - 1;
     this.series.forEach((series, output) => {
-      if (change.kind === "all") series.setData(bars.map((_, at) => this.point(output, at)));
-      else for (let at = from; at < bars.length; at += 1) series.update(this.point(output, at), at < this.drawn - 1);
+      for (let at = Math.max(changed, drawn.from); at < drawn.to; at += 1) series.update(this.point(output, at), at < last);
     });
-    this.drawn = bars.length;
+    this.drawn = drawn;
+    this.markLast();
+  }
+
+  /** The value at the scale is that of the last bar, or none. */
+  private markLast(): void {
+    const isDrawn = this.drawn.to === this.bars.length;
+    if (isDrawn === this.marksLast) return;
+    this.marksLast = isDrawn;
+    this.series.forEach((series, output) =>
+      series.applyOptions({ lastValueVisible: isDrawn && this.indicator.outputs[output]?.kind === "line" }),
+    );
   }
 
   recolor(colors: Colors): void {

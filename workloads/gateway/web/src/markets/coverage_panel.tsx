@@ -18,6 +18,8 @@ const DAYS_MAX = 10_000;
 const PAGES_MAX = 5;
 const COLUMNS_MAX = 366;
 const HOLES_SHOWN = 200;
+/** So many are in sight without a click. */
+const HOLES_OPEN = 20;
 
 export function CoveragePanel({ chosen }: { chosen: Loadable<StoredSymbol[]> }) {
   const days = span.value;
@@ -110,7 +112,7 @@ function Day({ column, at }: { column: StripColumn; at: number }) {
 function Holes({ holes, text, name }: { holes: Hole[]; text: string; name: string }) {
   const shown = holes.slice(0, HOLES_SHOWN);
   return (
-    <details>
+    <details open={holes.length <= HOLES_OPEN}>
       <summary>{text}</summary>
       <div class="scroll rows" tabIndex={0} role="region" aria-label={`Holes of ${name}`}>
         <table>

@@ -54,3 +54,12 @@ export function putValues(tree: Tree, fields: readonly Field[], values: Values):
 }
 
 export const initialValues = (fields: readonly Field[]): Values => Object.fromEntries(fields.map(({ id, initial }) => [id, initial ?? ""]));
+
+/** What an address has of the fields, by their ids; choices that there are alone. */
+export function given(fields: readonly Field[], query: URLSearchParams): Values {
+  const known = fields.flatMap(({ id, options }): [string, string][] => {
+    const value = query.get(id);
+    return value === null || (options !== undefined && !options.includes(value)) ? [] : [[id, value]];
+  });
+  return Object.fromEntries(known);
+}

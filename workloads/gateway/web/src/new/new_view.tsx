@@ -8,7 +8,7 @@ import { address, Link, setQuery } from "../shell/router";
 import { useWatched } from "../shell/watched";
 import { currentToken } from "../token";
 import { apply, type Made, type Outcome } from "./apply";
-import { initialValues, type Values } from "./fields";
+import { given, initialValues, type Values } from "./fields";
 import { dropOf, FileImportPanel, takeFiles } from "./file_import_panel";
 import { Fields } from "./form_fields";
 import { type BuiltinStrategy, FORMS, type Kind, KIND_NAMES, KINDS, manifestOf, withStrategies } from "./forms";
@@ -59,7 +59,7 @@ export function NewView() {
 /** The form of one kind. Once the YAML is edited by hand, the form no longer writes it. */
 function Maker({ kind }: { kind: Kind }) {
   const known = useWatched(() => strategies, []).value ?? [];
-  const [values, setValues] = useState<Values>(() => initialValues(FORMS[kind]));
+  const [values, setValues] = useState<Values>(() => ({ ...initialValues(FORMS[kind]), ...given(FORMS[kind], address.peek().query) }));
   const [scenario, setScenario] = useState<ScenarioEntry[]>([]);
   const [edited, setEdited] = useState<string | null>(null);
   const fields = kind === "backtest" ? withStrategies(FORMS[kind], known, values) : FORMS[kind];

@@ -1,5 +1,5 @@
 // The six figures at the head of a report, each with the number of cases that it is made of.
-import { MISSING, number, percent } from "../format";
+import { MISSING, number, percent, time } from "../format";
 import { duration } from "./lengths_of_time";
 import { shareInterval } from "./statistics";
 import { equityFigures, tradeFigures, type TradeRow } from "./trades";
@@ -38,6 +38,7 @@ export function headline(run: RunReport, curve: readonly EquityRow[], rows: read
   const returned = chosen("return_percent", ofCurve.returnPercent);
   const hold = figure("buy_and_hold_percent");
   const depth = chosen("max_drawdown_percent", ofCurve.maxDrawdownPercent);
+  const [deepest] = run.drawdowns ?? [];
   const depthDays = figure("max_drawdown_days");
   const [sharpe, error, probability] = [figure("sharpe"), figure("sharpe_error"), figure("probabilistic_sharpe")];
   const [trades, wins, losses] = [
@@ -60,7 +61,9 @@ export function headline(run: RunReport, curve: readonly EquityRow[], rows: read
     {
       name: "Max drawdown",
       text: percent(depth),
-      detail: depthDays === null ? "" : `lasted ${duration(depthDays * DAY_MS)}`,
+      detail: [depthDays === null ? "" : `lasted ${duration(depthDays * DAY_MS)}`, deepest === undefined ? "" : `lowest at ${time(deepest.trough)}`]
+        .filter((each) => each !== "")
+        .join(", "),
       sample: hasEnded ? counted(run.bars, "bar") : "so far",
       tone: "plain",
       reason: reason("max_drawdown_percent"),

@@ -33,7 +33,7 @@ export interface RunParts {
 interface ReportProps {
   parts: RunParts;
   /** Beside the title of a panel, such as links to files. */
-  actions?: { head?: ComponentChildren; equity?: ComponentChildren; trades?: ComponentChildren; position?: (symbol: string) => ComponentChildren };
+  actions?: { head?: ComponentChildren; equity?: ComponentChildren; trades?: ComponentChildren; position?: (symbol: string) => ComponentChildren; drawdown?: (trough: number) => ComponentChildren };
   /** After the head, such as the log of a run that failed. */
   children?: ComponentChildren;
   /** The number of the chosen trade; null for none. */
@@ -93,7 +93,7 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
             {([found]) => <ExcursionPlots rows={found} choose={choose} />}
           </Panel>
           <Panel title="Deepest drawdowns" of={parts.report} empty={({ drawdowns }) => (drawdowns?.length ? null : <p>{untilEnd(parts, "No drawdown")}</p>)}>
-            {({ drawdowns }) => <Drawdowns rows={drawdowns ?? []} />}
+            {({ drawdowns }) => <Drawdowns rows={drawdowns ?? []} playOf={actions?.drawdown} />}
           </Panel>
           <Panel title="Open at the end" of={parts.report} empty={({ positions, orders }) => (positions?.length || orders?.length ? null : <p>{untilEnd(parts, "No open positions, no unfilled orders")}</p>)}>
             {({ positions, orders }) => (
@@ -152,7 +152,7 @@ function Headline({ figures }: { figures: HeadlineFigure[] }) {
   );
 }
 
-function Drawdowns({ rows }: { rows: Drawdown[] }) {
+function Drawdowns({ rows, playOf }: { rows: Drawdown[]; playOf: ((trough: number) => ComponentChildren) | undefined }) {
   return (
     <table aria-label="Deepest drawdowns">
       <thead>
@@ -162,6 +162,7 @@ function Drawdowns({ rows }: { rows: Drawdown[] }) {
           <th>Trough</th>
           <th>Recovered</th>
           <th class="number">Days</th>
+          {playOf !== undefined && <th>Play again</th>}
         </tr>
       </thead>
       <tbody>
@@ -172,6 +173,7 @@ function Drawdowns({ rows }: { rows: Drawdown[] }) {
             <td>{time(trough)}</td>
             <td>{end === null ? "not yet" : time(end)}</td>
             <td class="number">{number(days, 1)}</td>
+            {playOf !== undefined && <td>{playOf(trough)}</td>}
           </tr>
         ))}
       </tbody>

@@ -1,8 +1,10 @@
 // One run: its report, loaded again while the run or its replay goes on.
 import { useEffect, useMemo } from "preact/hooks";
-import { useWatched } from "../shell/watched";
+import { replays } from "../data/resources";
+import { useAll, useWatched } from "../shell/watched";
 import { ChartLink, type ChosenTrade, chosenTrade, openTradeAddress, ToChart } from "./chosen_trade";
 import { FailurePanel } from "./failure_panel";
+import { marketOf, PlayHour } from "./play_hour";
 import { Report } from "./report";
 import { RunActions, SaveRows } from "./run_actions";
 import { equityOf, excursionsOf, holdOf, inputsOf, partOf, partsUntil, reportOf, settledAs, tradesOf } from "./run_parts";
@@ -14,6 +16,7 @@ import { SweepPanels } from "./sweep_panels";
 export const RunView = ({ id }: { id: string }) => <OneRun id={id} key={id} />;
 
 function OneRun({ id }: { id: string }) {
+  useAll(replays);
   const polled = useMemo(() => reportOf(id), []);
   const settled = () => settledAs(polled.value);
   const loadedParts = {
@@ -26,6 +29,7 @@ function OneRun({ id }: { id: string }) {
   };
   const run = loadedParts.report.value;
   const parts = partsUntil(loadedParts, run?.shown_until ?? null);
+  const market = run === null ? null : marketOf(run, replays.signal.value.value ?? []);
   const trades = parts.trades.value?.trades;
   const chosen = useMemo<ChosenTrade | null>(() => {
     const trade = trades?.find(({ seq }) => seq === tradeNumber.value);
@@ -41,6 +45,7 @@ function OneRun({ id }: { id: string }) {
         actions={{
           head: run !== null && <RunActions run={run} inputs={parts.inputs.value} />,
           ...(run !== null && { position: (symbol: string) => <ToChart address={openTradeAddress(run, symbol)}>Show the entry</ToChart> }),
+          ...(run !== null && market !== null && { drawdown: (trough: number) => <PlayHour run={run} market={market} end={trough} /> }),
           equity: <SaveRows run={id} rows={["equity"]} />,
           trades: (
             <>

@@ -1,6 +1,7 @@
 // The head of every view: where one is, where one can go, and whether the gateway answers.
 import { connection } from "../data/gateway_socket";
 import { Link, route } from "./router";
+import { ShareButton } from "./share_button";
 
 export function Header() {
   const view = route.value.view;
@@ -25,6 +26,7 @@ export function Header() {
           New
         </Link>
       </nav>
+      <ShareButton />
       <p id="connection" role="status" data-state={status.state}>
         {status.text}
       </p>

@@ -82,6 +82,14 @@ describe("a report", () => {
     ])
       expect(text).toContain(shown);
   });
+  it("leads from each drawdown to the time of its trough", () => {
+    const drawdowns = [{ percent: 12, amount: 1, peak: 0, trough: 3_600_000, end: null, days: 1.5 }];
+    const of = { ...PARTS, report: loaded(report({ drawdowns })) };
+    const actions = { drawdown: (trough: number) => <a href={`/at/${trough}`}>play</a> };
+    const place = document.createElement("div");
+    render(<Report parts={of} actions={actions} chosen={null} choose={() => undefined} />, place);
+    expect(panel(place, "Deepest drawdowns").querySelector("a")?.getAttribute("href")).toBe("/at/3600000");
+  });
   it("has states of their own for its parts: what is known is in sight", () => {
     const place = drawn({ ...PARTS, trades: { value: null, error: "no database" }, inputs: LOADING });
     const states = ["Equity", "Trades", "Hold times", "Inputs"].map((title) => panel(place, title).dataset["state"]);

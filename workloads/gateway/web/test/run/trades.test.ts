@@ -137,5 +137,7 @@ describe("the headline", () => {
       ["+0.50 %", "held 6 h on average", "1 closed trade", "up"],
     ]);
     expect(figures[4]?.reason).toBe("no closed trade has a loss");
+    const drawdowns = [{ percent: 12, amount: 1, peak: 0, trough: 3_600_000, end: null, days: 1.5 }];
+    expect(headline(report({ metrics, drawdowns }), [], [])[1]?.detail).toBe("lasted 1.5 d, lowest at 1970-01-01 01:00");
   });
 });

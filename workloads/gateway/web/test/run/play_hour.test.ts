@@ -1,0 +1,44 @@
+// The hour in which a run lost: the address of a form that then is filled.
+import { expect, it } from "vitest";
+import type { Resource } from "../../src/data/types";
+import { given, initialValues } from "../../src/new/fields";
+import { FORMS, manifestOf } from "../../src/new/forms";
+import { hourAddress, marketOf } from "../../src/run/play_hour";
+import { report } from "./made";
+
+const END = Date.UTC(2018, 3, 5, 12);
+const replay = (uid: string, source: object) => ({ metadata: { uid }, spec: { source } }) as unknown as Resource;
+
+it("fills the form of a Replay of that hour at 10×", () => {
+  const run = report({ exchange: "coinbase", symbols: ["BTC/USD", "ETH/USD"] });
+  const query = new URLSearchParams(hourAddress(run, run, END).split("?")[1]);
+  const values = { ...initialValues(FORMS.replay), ...given(FORMS.replay, query) };
+  expect([query.get("kind"), manifestOf("replay", FORMS.replay, values, [])]).toEqual(["replay", {
+    apiVersion: "tapedeck.dev/v1alpha1",
+    kind: "Replay",
+    metadata: { name: "cross-hour" },
+    spec: {
+      source: {
+        store: {
+          exchange: "coinbase", symbols: ["BTC/USD", "ETH/USD"], interval: "1m", from: "2018-04-05T11:00:00Z", to: "2018-04-05T12:00:00Z",
+        },
+      },
+      speed: 10,
+      atEnd: "finish",
+    },
+  }]);
+});
+
+it("takes nothing of an address that a form does not offer", () => {
+  expect(given(FORMS.replay, new URLSearchParams("source=elsewhere&interval=7m&speed=10&other=1"))).toEqual({ speed: "10" });
+});
+
+it("is of what the store has: of the run's own range, or of its replay's", () => {
+  const stored = report({ replay_uid: "" });
+  expect(marketOf(stored, [])).toBe(stored);
+  const bound = report({ replay_uid: "u1", exchange: "coinbase", symbols: ["BTC/USD"] });
+  const known = [replay("u0", {}), replay("u1", { store: { exchange: "kraken", symbols: ["*"] } })];
+  expect(marketOf(bound, known)).toEqual({ exchange: "kraken", symbols: ["BTC/USD"] });
+  expect(marketOf(bound, [replay("u1", { synthetic: {} })])).toBeNull();
+  expect(marketOf(bound, [])).toBeNull();
+});
