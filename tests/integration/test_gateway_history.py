@@ -122,7 +122,9 @@ def test_a_bar_that_has_ended_is_shown_before_it_is_stored(
     insert_bars(store, stored)
     if stored_hours:
         whole = aggregated(stored[:120], 60, hour)
-        insert_bars(store, [Bar("coinbase", symbol, "1h", int(t) * 1000, *values) for t, *values in whole])
+        insert_bars(
+            store, [Bar("coinbase", symbol, "1h", int(t) * 1000, o, h, low, c, v) for t, o, h, low, c, v in whole]
+        )
     kafka, key = producer(connections, "tests"), series_key("coinbase", symbol).encode()
     newest = Bar("coinbase", symbol, "1m", ended, 1_000.0, 9_999.0, 1.0, 5_000.0, 3.0, closed=not stored_hours)
     kafka.produce(MARKET_BARS, encode(newest), key=key, headers=market_headers("live"))
