@@ -1,4 +1,7 @@
-"""What a patch of a resource may change: its spec, labels and annotations. The rest belongs to the API."""
+"""What a patch of a resource may change: its spec, labels and annotations. The rest belongs to the API.
+
+It may name the resourceVersion that it is based on: the API refuses it where the object has changed since.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,6 @@ def check_patch(what: str, patch: Json) -> None:
     if not isinstance(metadata, Mapping):
         raise InvalidResource(what, [f"metadata: got {metadata!r}, {_PATCHABLE}"])
     foreign = [key for key in patch if key not in ("spec", "metadata")]
-    foreign += [f"metadata.{key}" for key in metadata if key not in ("labels", "annotations")]
+    foreign += [f"metadata.{key}" for key in metadata if key not in ("labels", "annotations", "resourceVersion")]
     if foreign:
         raise InvalidResource(what, [f"{field}: {_PATCHABLE}" for field in foreign])

@@ -20,6 +20,7 @@ from tapedeck_crds.errors import Unavailable
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_gateway.options import GatewayOptions
+from tapedeck_gateway.resources import steps
 from tapedeck_gateway.resources.activity import events_of
 from tapedeck_gateway.resources.kubernetes_api import EVENTS_MAX, KubernetesApi
 
@@ -122,6 +123,33 @@ def test_controls_patch_the_replay(deck: SocketDeck) -> None:
     assert "clock.follow" in refused.text
 
 
+def test_a_step_waits_for_the_one_before(deck: SocketDeck, monkeypatch: pytest.MonkeyPatch) -> None:
+    deck.objects.apply(manifest())
+    path = "/api/v1/namespaces/default/replays/tape/controls"
+    assert deck.owner.post(path, json={"step": 10}).status_code == 200
+    first = deck.objects.get("Replay", "default", "tape")["spec"]["step"]
+    monkeypatch.setattr(steps, "WAIT_SECONDS", 0.2)
+    refused = deck.owner.post(path, json={"step": 20})
+    assert (refused.status_code, refused.json()["reason"]) == (409, "StepPending")
+    assert "that of 10 intervals" in refused.json()["detail"]
+    assert deck.objects.get("Replay", "default", "tape")["spec"]["step"] == first
+    assert deck.owner.post(path, json={"speed": 60}).status_code == 200  # another control is no step
+    deck.objects.set_status("Replay", "default", "tape", {"phase": "Running", "anchor": {"stepId": first["id"]}})
+    assert deck.owner.post(path, json={"step": 20}).status_code == 200
+    assert deck.objects.get("Replay", "default", "tape")["spec"]["step"]["intervals"] == 20
+    deck.objects.set_status("Replay", "default", "tape", {"phase": "Complete"})
+    assert deck.owner.post(path, json={"step": 30}).status_code == 200
+
+
+def test_a_patch_may_name_the_version_that_it_is_based_on(deck: SocketDeck) -> None:
+    first, _ = deck.objects.apply(manifest())
+    headers, path = {"content-type": "application/merge-patch+json"}, "/api/v1/namespaces/default/replays/tape"
+    patch = json.dumps({"metadata": {"resourceVersion": first["metadata"]["resourceVersion"]}, "spec": {"speed": 60}})
+    assert deck.owner.patch(path, content=patch, headers=headers).status_code == 200
+    assert deck.owner.patch(path, content=patch, headers=headers).status_code == 409
+    assert deck.objects.get("Replay", "default", "tape")["spec"]["speed"] == 60
+
+
 def changes(namespace: str) -> list[tuple[str, str, dict[str, Any]]]:
     """A request for each change that the API offers."""
     base = f"/api/v1/namespaces/{namespace}"
@@ -200,9 +228,14 @@ def test_events_and_the_ends_of_logs(deck: SocketDeck, tmp_path: Path) -> None:
     }
     log = tmp_path / "pod.log"
     log.write_text("".join(f"line {number}\n" for number in range(50_000)) + "\x1b[31mlast\n")
-    for name, owner in (("tape-0", uid), ("other-0", "another")):
-        labels = {"tapedeck.dev/uid": owner}
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": {}}
+    other = deck.objects.apply(manifest(name="other"))[0]["metadata"]["uid"]
+    for name, owner in (("tape-0", uid), ("other-0", other)):
+        metadata = {
+            "name": name,
+            "labels": {"tapedeck.dev/uid": owner},
+            "ownerReferences": [{"kind": "Replay", "name": name.removesuffix("-0"), "uid": owner}],
+        }
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}}
         deck.objects.apply(pod)
         deck.objects.set_status("Pod", "default", name, {"phase": "Running", "log": str(log)})
     (found,) = deck.anyone.get(f"{base}/log", params={"tail": 2}).json()["pods"]

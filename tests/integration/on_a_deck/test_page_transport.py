@@ -56,21 +56,22 @@ def test_steps_seeks_and_their_undo(page: Page, objects: Objects) -> None:
         page.get_by_label("One bar forward").click()
     is_at(page, 3)
     page.keyboard.press("Shift+ArrowRight")
-    is_at(page, 13)
+    page.keyboard.press("Shift+ArrowRight")
+    is_at(page, 23)
     page.keyboard.press("ArrowLeft")
-    is_at(page, 12)
+    is_at(page, 22)
     page.keyboard.press("g")
     page.locator("#jump").fill("2018-04-04 02:00")
     page.keyboard.press("Enter")
     expect(page.locator("[data-figure='Virtual time']")).to_have_text("2018-04-04 02:00")
     page.keyboard.press("Control+z")
-    is_at(page, 12)
+    is_at(page, 22)
     page.get_by_role("radio", name="5m", exact=True).click()
-    wait_for(page, "last", T0 + 10 * MINUTE)  # the bar that has begun
+    wait_for(page, "last", T0 + 20 * MINUTE)  # the bar that has begun
     page.keyboard.press("ArrowRight")
-    expect(page.locator("[data-figure='Virtual time']")).to_have_text("2018-04-04 00:15")
+    expect(page.locator("[data-figure='Virtual time']")).to_have_text("2018-04-04 00:25")
     page.get_by_role("radio", name="1m", exact=True).click()
-    is_at(page, 15)
+    is_at(page, 25)
 
 
 def test_a_drag_on_the_strip_seeks(page: Page) -> None:
