@@ -49,6 +49,7 @@ OTHERS = {
     "ingress controller": Pod("ingress-nginx", {}),
     "notebook": Pod("notebooks", {}),
     "sink": Pod("metrics", {}),
+    "trace receiver": Pod("traces", {}),
     "API server": Pod(address="172.18.0.2"),
     "exchange": Pod(address="52.84.150.39"),
     "metadata service": Pod(address="169.254.169.254"),
