@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.skipif(bool(missing_binaries()), reason="needs etcd and kube-apiserver: tests/e2e/rig/build"),
 ]
 STORE = {"exchange": "c", "symbols": ["A/B"]}
-CALLS = 7  # two reads, NetworkPolicy, Secret, Job, status, event
+CALLS = 6  # a read, NetworkPolicy, Secret, Job, status, event
 LIVE_CALLS = 12  # five reads, two NetworkPolicies, three Deployments, status, event
 FULL = int(os.environ.get("TAPEDECK_FAULTS", "3")) >= 20
 

@@ -86,7 +86,8 @@ def audit(kube: KubeApi) -> Audit:
 
 
 class Workload:
-    """Resources that need every right: runs that expire, a deleted Replay, a Feed that loses a shard, a fill."""
+    """Resources that need every right: runs that expire, are suspended or find their Job taken, a Feed that loses a
+    shard, a deleted Replay, a fill."""
 
     def __init__(self, kube: KubeApi, without: Collection[Right] = ()) -> None:
         self.things = Things(kube.client())
@@ -101,7 +102,9 @@ class Workload:
         self._lost = self.things.resource("Replay", "lost", {"source": STORE})
         self._bound = self.things.resource("Backtest", "bound", {**TRADING, "data": {"replay": {"name": "lost"}}})
         self._live = self.things.resource("Feed", "live", {**LIVE, "shards": 2})
+        self._held = self.things.resource("Backtest", "held", {**TRADING, "data": STORE})
         self.things.resource("Replay", "kept", {"source": STORE})
+        self.things.foreign_job(self.things.child_name(self.things.resource("Replay", "taken", {"source": STORE})))
         self.things.resource("Replay", "filled", {"source": FILLED})
 
     def advance(self) -> None:
@@ -112,6 +115,8 @@ class Workload:
                 self.things.end_job(job, "Complete")
         if self._child("Deployment", self._live, "-1") is not None:
             self.things.resource("Feed", "live", {**LIVE, "shards": 1})
+        if self._child("Job", self._held) is not None:
+            self.things.resource("Backtest", "held", {**TRADING, "data": STORE, "suspend": True})
         if self._child("Job", self._bound) is not None and self.things.find(self._lost) is not None:
             self.things.delete(self._lost)
 
