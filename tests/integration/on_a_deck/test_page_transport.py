@@ -146,7 +146,7 @@ def test_a_seek_asks_before_it_ends_a_run_and_restarts_it(page: Page, objects: O
     page.get_by_label("To the start").click()
     dialog.get_by_role("button", name="Seek and restart").click()
     eventually(lambda: phase(objects, "Backtest", "cross") == "Failed", timeout=60)
-    assert format_ms(T0) == objects.get("Replay", "default", "fresh")["status"]["position"]
+    eventually(lambda: objects.get("Replay", "default", "fresh")["status"]["position"] == format_ms(T0))
     page.get_by_label("One bar forward").click()
     reaches(objects, "Backtest", "cross-2", "Running")
     assert objects.get("Backtest", "default", "cross-2")["spec"]["data"]["replay"]["onSeek"] == "restart"
