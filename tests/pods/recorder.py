@@ -174,18 +174,20 @@ def recorded_ends(dsn: str) -> dict[tuple[str, int], int]:
 
 
 def caught_up(bootstrap: str, dsn: str, *, timeout: float = 60.0, restarted: Sequence[RecorderProcess] = ()) -> None:
-    """Wait until the stored offset of every partition is the end of the log.
+    """Wait until the stored offset of every partition is the end of the log, which may still grow.
 
     Those of ``restarted`` that end for a time, or because another took over, are started again, as on a node.
     """
     there, now = ends(bootstrap), recorded_ends(dsn)
 
     def check() -> bool:
-        nonlocal now
+        nonlocal now, there
         for recorder in restarted:
             if not recorder.running():
                 recorder.restart_ended()
         now = recorded_ends(dsn)
+        if any(following > there.get(place, 0) for place, following in now.items()):
+            there = ends(bootstrap)
         return now == there
 
     eventually(check, timeout, progress=lambda: now)
