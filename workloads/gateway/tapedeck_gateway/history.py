@@ -6,7 +6,8 @@ Times are milliseconds UTC of a bar's open. Histories end in the running bar, ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, TypeVar
@@ -44,10 +45,15 @@ def no_running_bars(_start: int, _end: int) -> list[Candle]:
     return []
 
 
-def newest_of(candles: Iterable[Candle], limit: int) -> list[Candle]:
-    """The last ``limit`` bars in order; of two with the same open the later one."""
-    found = {bar.ts: bar for bar in candles}
-    return [found[opened] for opened in sorted(found)[-limit:]] if limit > 0 else []
+def with_recent(stored: list[Candle], recent: list[Candle], limit: int) -> list[Candle]:
+    """The last ``limit`` of stored and of recent bars in order; of two with the same open the recent one."""
+    if limit <= 0:
+        return []
+    if not recent:  # most requests are for the past, and have thousands of bars
+        return stored[-limit:]
+    overlap = bisect_left(stored, recent[0].ts, key=lambda bar: bar.ts)
+    newest = {bar.ts: bar for bar in [*stored[overlap:], *recent]}
+    return [*stored[:overlap], *(newest[opened] for opened in sorted(newest))][-limit:]
 
 
 def within(opened: int, start: int | None, end: int) -> bool:
@@ -72,7 +78,7 @@ class StoredBarHistory:
     def between(self, length: BarLength, start: int, end: int, limit: int) -> list[Candle]:
         symbol, closed = self.symbol, min(end, length.open_of(self.now))
         stored = bars.bars_between(self.pool, symbol.exchange, symbol.symbol, self.base, length, start, closed, limit)
-        return newest_of([*stored, *self._recent(length, length.first_open(start), end)], limit)
+        return with_recent(stored, self._recent(length, length.first_open(start), end), limit)
 
     def last(self, length: BarLength, end: int, count: int) -> list[Candle]:
         symbol, closed = self.symbol, min(end, length.open_of(self.now))
@@ -81,7 +87,7 @@ class StoredBarHistory:
         stored: list[Candle] = []
         if missing > 0:
             stored = bars.last_bars(self.pool, symbol.exchange, symbol.symbol, self.base, length, closed, missing)
-        return newest_of([*stored, *recent], count)
+        return with_recent(stored, recent, count)
 
     def last_open_before(self, length: BarLength, ts: int) -> int | None:
         # The last stored bar that is known, within a bar of this length that opens before ts.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import starmap
 
 from psycopg import sql
 
@@ -22,8 +23,9 @@ _AGGREGATED = sql.SQL(
     " FROM (SELECT exchange, symbol, bucket AS ts, open, high, low, close, volume FROM {bars} AS finer) AS f"
     " WHERE ts >= to_timestamp({start}::int8 / 1000.0) AND ts < to_timestamp({end}::int8 / 1000.0) GROUP BY 1, 2, 3)"
 )
+# date_part gives a float8, which takes a third of the time of extract's numeric and holds each millisecond.
 _BETWEEN = sql.SQL("""
-SELECT (extract(epoch FROM bucket) * 1000)::int8, open, high, low, close, volume FROM {bars} AS b
+SELECT (date_part('epoch', bucket) * 1000)::int8, open, high, low, close, volume FROM {bars} AS b
 WHERE exchange = %(exchange)s AND symbol = %(symbol)s
   AND bucket >= to_timestamp(%(start)s::int8 / 1000.0) AND bucket < to_timestamp(%(end)s::int8 / 1000.0)
 ORDER BY bucket DESC LIMIT %(limit)s
@@ -98,7 +100,7 @@ def bars_between(
     with connection_of(pool) as connection:
         source = bars_of_length(connection, base, length, start, end)
         rows = connection.execute(_BETWEEN.format(bars=source), values, binary=True).fetchall()
-    return [Candle(*row) for row in reversed(rows)]
+    return list(starmap(Candle, reversed(rows)))
 
 
 def last_bars(
