@@ -2,7 +2,7 @@
 
 A bar of one series changes UPDATES times a second on the log; SOCKETS clients follow it, of which STALLED read nothing.
 
-``gateway-fanout-p99``: from the hand-over of a change to the broker until a client has it or a later one, ms; the
+``gateway-fanout-p99``: from the broker's acknowledgement of a change until a client has it or a later one, ms; the
 reference is the limit of 80. The gateway pushes the present state of a bar: where it is late, one message stands for
 several changes. Each of these counts from its own time on, and the last one must reach every client that reads.
 ``gateway-client-memory``: what each client adds to the gateway's memory, while it is sent to, in kB (1,024 bytes); the
@@ -99,9 +99,9 @@ def _publish(services: BenchEnvironment, opened: int, seconds: float) -> list[fl
     for number in range(int(seconds * UPDATES)):
         time.sleep(max(0.0, begun + number / UPDATES - time.monotonic()))
         bar = Bar(EXCHANGE, "BTC/USD", "1m", opened, 1.0, 2.0, 1.0, 1.0, number + 1.0, closed=False)
-        published.append(time.time())
         client.produce(MARKET_BARS, encode(bar), key=key, headers=headers)
         client.flush(10)
+        published.append(time.time())
     time.sleep(1)
     return published
 
