@@ -201,7 +201,12 @@ def test_a_sweep_shows_what_is_around_its_best_trial(gateway: Gateway, page: Pag
             "INSERT INTO run_trials VALUES"
             " ('sweep', 0, %s, %s, to_timestamp(0), to_timestamp(1), %s, %s, true, '', '')",
             [
-                (n, json.dumps({"fast": fast, "slow": slow}), json.dumps({"sharpe": fast / slow}), fast / slow)
+                (
+                    n,
+                    json.dumps({"fast": fast, "slow": slow}),
+                    json.dumps({"sharpe": fast / slow, "return_percent": -fast}),
+                    fast / slow,
+                )
                 for n, (fast, slow) in enumerate(grid)
             ],
         )
@@ -209,7 +214,8 @@ def test_a_sweep_shows_what_is_around_its_best_trial(gateway: Gateway, page: Pag
     luck = panel(page, "Is the best trial luck?")
     expect(luck).to_contain_text("31.00 %")
     expect(luck).to_contain_text("probably luck")
-    expect(luck).to_contain_text("fast 15, slow 20")
+    expect(luck).to_contain_text("return -15.00 %; fast 15, slow 20")
+    expect(luck).to_contain_text("All 9 trials lost money; the best -5.00 %")
     expect(panel(page, "Heat map").locator("tbody td")).to_have_count(9)
     expect(panel(page, "Heat map")).to_contain_text("0.75")
     page.get_by_label("Across").select_option("slow")
@@ -218,6 +224,9 @@ def test_a_sweep_shows_what_is_around_its_best_trial(gateway: Gateway, page: Pag
     expect(panel(page, "Trials by params").locator("polyline")).to_have_count(9)
     expect(panel(page, "Best trials by sharpe").locator("tbody tr")).to_have_count(9)
     save_screenshot(page, "sweep")
+    expect(panel(page, "Heat map").locator("td[data-tone=heat]")).to_have_count(9)
+    page.get_by_label("Colour").select_option("return_percent")
+    expect(panel(page, "Heat map").locator("td[data-tone=down]")).to_have_count(9)
 
 
 def test_a_lost_hour_is_found_played_and_shared(gateway: Gateway, page: Page, store: str) -> None:
