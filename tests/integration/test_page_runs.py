@@ -78,13 +78,12 @@ def check_report(page: Page, profits: list[float]) -> None:
     rows = panel(page, "Trades").locator("tbody tr[role=row]")
     expect(rows).to_have_count(len(profits))
     page.get_by_role("columnheader", name="Profit").get_by_role("button").click()
-    best = max(profits)
-    expect(rows.first).to_contain_text(f"{best:,.2f}")
+    expect(rows.first).to_contain_text(f"{min(profits):,.2f}")
     grid = page.get_by_role("grid")
     grid.focus()
     page.keyboard.press("End")
     page.keyboard.press("Enter")
-    expect(page.locator("tr[aria-selected=true]")).to_contain_text(f"{min(profits):,.2f}")
+    expect(page.locator("tr[aria-selected=true]")).to_contain_text(f"{max(profits):,.2f}")
     page.get_by_label("Filter trades").fill("short")
     expect(panel(page, "Trades").get_by_role("status")).to_contain_text("0 of")
 
@@ -94,9 +93,10 @@ def test_a_run_and_its_file_show_the_same(gateway: Gateway, page: Page, store: s
     profits = store_run(store, "run-a", trades=8, fast=5)
     page.goto(f"{gateway.url}/run/run-a")
     check_report(page, profits)
-    worst = profits.index(min(profits))
-    link = page.get_by_role("link", name=f"Show trade {worst} on the chart")
-    expect(link).to_have_attribute("href", f"/?run=run-a&symbol=coinbase%3ABTC%2FUSD&trade={worst}")
+    best, worst = (profits.index(extreme(profits)) for extreme in (max, min))
+    for name, trade in ((f"Show trade {best} on the chart", best), ("Show on the chart", worst)):
+        link = page.get_by_role("link", name=name, exact=True)
+        expect(link).to_have_attribute("href", f"/?run=run-a&symbol=coinbase%3ABTC%2FUSD&trade={trade}")
     save_screenshot(page, "run")
     with page.expect_download() as saved:
         page.get_by_role("button", name="trades.csv").click()
@@ -201,7 +201,12 @@ def test_a_sweep_shows_what_is_around_its_best_trial(gateway: Gateway, page: Pag
             "INSERT INTO run_trials VALUES"
             " ('sweep', 0, %s, %s, to_timestamp(0), to_timestamp(1), %s, %s, true, '', '')",
             [
-                (n, json.dumps({"fast": fast, "slow": slow}), json.dumps({"sharpe": fast / slow}), fast / slow)
+                (
+                    n,
+                    json.dumps({"fast": fast, "slow": slow}),
+                    json.dumps({"sharpe": fast / slow, "return_percent": -fast}),
+                    fast / slow,
+                )
                 for n, (fast, slow) in enumerate(grid)
             ],
         )
@@ -209,7 +214,8 @@ def test_a_sweep_shows_what_is_around_its_best_trial(gateway: Gateway, page: Pag
     luck = panel(page, "Is the best trial luck?")
     expect(luck).to_contain_text("31.00 %")
     expect(luck).to_contain_text("probably luck")
-    expect(luck).to_contain_text("fast 15, slow 20")
+    expect(luck).to_contain_text("return -15.00 %; fast 15, slow 20")
+    expect(luck).to_contain_text("All 9 trials lost money; the best -5.00 %")
     expect(panel(page, "Heat map").locator("tbody td")).to_have_count(9)
     expect(panel(page, "Heat map")).to_contain_text("0.75")
     page.get_by_label("Across").select_option("slow")
@@ -218,6 +224,9 @@ def test_a_sweep_shows_what_is_around_its_best_trial(gateway: Gateway, page: Pag
     expect(panel(page, "Trials by params").locator("polyline")).to_have_count(9)
     expect(panel(page, "Best trials by sharpe").locator("tbody tr")).to_have_count(9)
     save_screenshot(page, "sweep")
+    expect(panel(page, "Heat map").locator("td[data-tone=heat]")).to_have_count(9)
+    page.get_by_label("Colour").select_option("return_percent")
+    expect(panel(page, "Heat map").locator("td[data-tone=down]")).to_have_count(9)
 
 
 def test_a_lost_hour_is_found_played_and_shared(gateway: Gateway, page: Page, store: str) -> None:
@@ -231,11 +240,20 @@ def test_a_lost_hour_is_found_played_and_shared(gateway: Gateway, page: Page, st
         )
     page.goto(f"{gateway.url}/run/run-l")
     expect(page.locator(".headline")).to_contain_text(f"lowest at {at(trough, '%Y-%m-%d %H:%M')}")
-    panel(page, "Deepest drawdowns").get_by_role("link", name="Its last hour at 10×").click()
+    panel(page, "Deepest drawdowns").get_by_role("link", name="Hour before the trough at 10×").click()
     yaml = page.locator("section[aria-label='YAML']")
     for line in ("kind: Replay", "exchange: coinbase", "speed: 10"):
         expect(yaml).to_contain_text(line)
     for name, ts in (("From", trough - HOUR), ("To", trough)):
+        expect(page.get_by_label(name, exact=True)).to_have_value(at(ts, "%Y-%m-%dT%H:%M:%SZ"))
+
+    page.go_back()
+    bars = walk(7, 240, T0)
+    begin, end = min(zip(bars, bars[60:], strict=False), key=lambda hour: hour[1].close - hour[0].close)
+    worst = page.get_by_label("Where it lost most")
+    expect(worst).to_contain_text(f"Worst hour: {end.close - begin.close:,.2f}")
+    worst.get_by_role("link", name="Play at 10×").click()
+    for name, ts in (("From", event_time(begin)), ("To", event_time(end))):
         expect(page.get_by_label(name, exact=True)).to_have_value(at(ts, "%Y-%m-%dT%H:%M:%SZ"))
 
     page.go_back()

@@ -8,11 +8,19 @@ export function time(ms: number | null): string {
   return new Date(ms).toISOString().slice(0, 16).replace("T", " ");
 }
 
+/** What is nearer to 0, and has no digit among the decimals that are asked for, is the noise of arithmetic. */
+const NOISE = 1e-10;
+
+/** A number without noise: what is 0 but for that is 0, and 0 has no sign. */
+export const denoised = (value: number, decimals = 2): number =>
+  Math.abs(value) < Math.min(NOISE, 10 ** -decimals / 2) ? 0 : value;
+
 /** Significant digits that a number below 1 keeps, whatever its decimals: a price of 0.0000123 is not 0.00. */
 const SIGNIFICANT_DIGITS = 3;
 
-export function number(value: number | null | undefined, decimals = 2): string {
-  if (value === null || value === undefined || !Number.isFinite(value)) return MISSING;
+export function number(given: number | null | undefined, decimals = 2): string {
+  if (given === null || given === undefined || !Number.isFinite(given)) return MISSING;
+  const value = denoised(given, decimals);
   const magnitude = value === 0 ? 0 : Math.floor(Math.log10(Math.abs(value)));
   const needed = magnitude < 0 ? Math.min(SIGNIFICANT_DIGITS - 1 - magnitude, 100) : 0;
   return value.toLocaleString("en-US", {
@@ -25,8 +33,9 @@ export function number(value: number | null | undefined, decimals = 2): string {
 const SIZE_DIGITS = 8;
 
 /** How much is held or traded: with the digits that it has, as lots of 1.28 and fractions of coins have some. */
-export function size(value: number | null | undefined): string {
-  if (value === null || value === undefined || !Number.isFinite(value)) return MISSING;
+export function size(given: number | null | undefined): string {
+  if (given === null || given === undefined || !Number.isFinite(given)) return MISSING;
+  const value = denoised(given);
   const magnitude = value === 0 ? 0 : Math.floor(Math.log10(Math.abs(value)));
   const decimals = Math.min(Math.max(0, SIZE_DIGITS - 1 - magnitude), 100);
   return value.toLocaleString("en-US", { maximumFractionDigits: decimals });
@@ -51,7 +60,19 @@ export const decimalsOfPrices = (prices: readonly (number | null | undefined)[])
     PRICE_DECIMALS,
   );
 
+/** As many decimals as are asked for, and no more. What rounds to 0 has no sign. */
+export const fixed = (value: number, decimals = 2): string => value.toFixed(decimals).replace(/^-(?=[0.]*$)/, "");
+
+/** The same with a plus above 0 and at it. */
+export const signedFixed = (value: number, decimals = 2): string => {
+  const text = fixed(value, decimals);
+  return text.startsWith("-") ? text : `+${text}`;
+};
+
+/** A number with a plus above 0. */
+export const signedNumber = (value: number): string => `${denoised(value) > 0 ? "+" : ""}${number(value)}`;
+
 export function percent(value: number | null | undefined, signed = false): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return MISSING;
-  return `${signed && value > 0 ? "+" : ""}${number(value)} %`;
+  return `${signed ? signedNumber(value) : number(value)} %`;
 }

@@ -1,6 +1,6 @@
 // Formatting, compared with values written by hand.
 import { describe, expect, it } from "vitest";
-import { decimalsOf, decimalsOfPrices, MISSING, number, percent, size, time } from "../src/format";
+import { decimalsOf, decimalsOfPrices, fixed, MISSING, number, percent, signedFixed, signedNumber, size, time } from "../src/format";
 
 describe("time", () => {
   it("is UTC to the minute", () => {
@@ -17,7 +17,12 @@ describe("number", () => {
     [0.005, 2, "0.005"],
     [0.0000123, 2, "0.0000123"], // a price of a small coin
     [-0.0000123, 2, "-0.0000123"],
-    [1.23e-12, 2, "0.00000000000123"],
+    [1.23e-9, 2, "0.00000000123"],
+    [1.23e-12, 14, "0.00000000000123"], // a price whose decimals are known
+    [-1.11e-14, 2, "0.00"], // the noise of arithmetic
+    [1.11e-14, 2, "0.00"],
+    [-0, 2, "0.00"],
+    [-0, 0, "0"],
     [0.00001234567, 2, "0.0000123"],
     [0.5, 2, "0.50"],
     [0.52, 0, "0.52"], // an account in bitcoins
@@ -36,7 +41,7 @@ describe("number", () => {
 describe("size", () => {
   it.each([
     [1.28, "1.28"], [0.5, "0.5"], [-2, "-2"], [1_000, "1,000"], [0.00012345, "0.00012345"], [1.40189339835, "1.4018934"],
-    [12_345_678.9, "12,345,679"], [0.1 + 0.2, "0.3"], [0, "0"], [null, MISSING], [NaN, MISSING],
+    [12_345_678.9, "12,345,679"], [0.1 + 0.2, "0.3"], [0, "0"], [-0, "0"], [-1e-17, "0"], [null, MISSING], [NaN, MISSING],
   ])("of %d is %s", (value, text) => expect(size(value)).toBe(text));
 });
 
@@ -49,12 +54,25 @@ describe("the decimals", () => {
   });
 });
 
+describe("fixed decimals", () => {
+  it("have no sign where they round to 0", () => {
+    expect([-0.004, -0.005001, -0, 0.004, -10].map((value) => fixed(value))).toEqual(["0.00", "-0.01", "0.00", "0.00", "-10.00"]);
+    expect([fixed(-0.4, 0), fixed(-10, 0)]).toEqual(["0", "-10"]);
+    expect([-0.004, 0, 1.5, -1.5].map((value) => signedFixed(value, 1))).toEqual(["+0.0", "+0.0", "+1.5", "-1.5"]);
+  });
+});
+
 describe("percent", () => {
   it("has a sign only if asked for and positive", () => {
     expect(percent(12.345)).toBe("12.35 %");
     expect(percent(12.345, true)).toBe("+12.35 %");
     expect(percent(-12.345, true)).toBe("-12.35 %");
     expect(percent(0, true)).toBe("0.00 %");
+  });
+  it("of what is 0 but for the noise of arithmetic has no sign", () => {
+    expect([-1.11e-14, 1.11e-14, -0].map((value) => percent(value))).toEqual(["0.00 %", "0.00 %", "0.00 %"]);
+    expect([-1.11e-14, 1.11e-14, -0].map((value) => percent(value, true))).toEqual(["0.00 %", "0.00 %", "0.00 %"]);
+    expect([-1.11e-14, 1.11e-14, 2].map(signedNumber)).toEqual(["0.00", "0.00", "+2.00"]);
   });
   it("shows a missing share as a dash", () => expect(percent(undefined, true)).toBe(MISSING));
 });

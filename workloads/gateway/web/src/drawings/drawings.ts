@@ -1,5 +1,6 @@
 // Drawings on a chart: a trend line, a level, a measure. They are kept by the browser, for each market.
 import { signal } from "@preact/signals";
+import { signedFixed } from "../format";
 import { printable } from "../text";
 
 /** A point of a drawing: a time in milliseconds UTC, and a price. */
@@ -96,8 +97,8 @@ function isDrawing(each: unknown): each is Drawing {
 export function measureText([from, to]: readonly Point[], decimals: number): string {
   if (from === undefined || to === undefined) return "";
   const change = to.price - from.price;
-  const share = from.price === 0 ? "" : ` (${change >= 0 ? "+" : ""}${((change / from.price) * 100).toFixed(2)} %)`;
-  return printable(`${change >= 0 ? "+" : ""}${change.toFixed(decimals)}${share}, ${durationText(Math.abs(to.ts - from.ts))}`);
+  const share = from.price === 0 ? "" : ` (${signedFixed((change / from.price) * 100)} %)`;
+  return printable(`${signedFixed(change, decimals)}${share}, ${durationText(Math.abs(to.ts - from.ts))}`);
 }
 
 /** Such as 2 d 3 h, or 45 min: the two largest units. */

@@ -1,6 +1,6 @@
 // Volatility of the chosen symbols, and how their returns go together, by the bars of an interval.
 import type { Loadable } from "../data/loadable";
-import { MISSING, number, percent } from "../format";
+import { fixed, MISSING, number, percent } from "../format";
 import { Choice } from "../run/heat_map";
 import { Panel } from "../shell/panel";
 import { setQuery } from "../shell/router";
@@ -101,7 +101,7 @@ function CorrelationTable({ report: { symbols, matrix, counts } }: { report: Cor
                   style={{ "--heat": Math.abs(value ?? 0).toFixed(2) }}
                   title={`${number(counts[i]?.[j] ?? 0, 0)} common returns`}
                 >
-                  {value === null ? MISSING : value.toFixed(2)}
+                  {value === null ? MISSING : fixed(value)}
                 </td>
               ))}
             </tr>

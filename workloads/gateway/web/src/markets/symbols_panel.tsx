@@ -54,6 +54,7 @@ function SymbolTable({ all, moves, chosen }: { all: StoredSymbol[]; moves: Reado
         columns={columnsOf(live, chosen)}
         order={order.value}
         setOrder={setOrder}
+        filter={`${exchange} ${filterText.value}`}
         label="Symbols: arrow keys move, Enter opens the chart, Space chooses a symbol for the panels below"
         keyOf={({ symbol }) => symbol.symbol}
         isChosen={({ isChosen }) => isChosen}

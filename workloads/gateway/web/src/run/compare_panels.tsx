@@ -1,7 +1,7 @@
 // The panels of a comparison: curves, params, figures, trades.
 import { useMemo } from "preact/hooks";
 import type uPlot from "uplot";
-import { MISSING, number, size, time } from "../format";
+import { denoised, MISSING, number, signedNumber, size, time } from "../format";
 import { colors } from "../shell/theme";
 import { Link } from "../shell/router";
 import { type Compared, type Comparison, differences, differs, type NormalisedCurves, runLabels, type TradeDifference } from "./compare";
@@ -120,7 +120,7 @@ function FigureRow({ figure: { name, values } }: { figure: Compared }) {
 }
 
 export const differenceText = (difference: number | null): string =>
-  difference === null ? "" : difference === 0 ? "=" : `${difference > 0 ? "+" : ""}${number(difference)}`;
+  difference === null ? "" : denoised(difference) === 0 ? "=" : signedNumber(difference);
 
 interface TradesProps {
   runs: RunSummary[];

@@ -1,4 +1,4 @@
-// Equity with buy-and-hold beside it, and the drawdown below, on one axis of time. A chosen trade is shaded in both.
+// Equity with buy-and-hold beside it, and the drawdown below, on one axis of time. The worst hour and a chosen trade are shaded in both.
 import { useMemo } from "preact/hooks";
 import uPlot from "uplot";
 import { number, percent } from "../format";
@@ -6,15 +6,22 @@ import { colors, faded } from "../shell/theme";
 import { type EquityColumns, equityText } from "./curves";
 import { amountAxis, Plot, type PlotOptions, TIME, timeAxis, UTC } from "./plot";
 import type { Trade } from "./types";
+import type { ValueChange } from "./worst";
 
 const SYNC = "equity";
 const [EQUITY_HEIGHT, DRAWDOWN_HEIGHT] = [280, 120];
 
-export function EquityPlot({ columns, trade }: { columns: EquityColumns; trade: Trade | null }) {
+interface EquityProps {
+  columns: EquityColumns;
+  trade: Trade | null;
+  worst: ValueChange | null;
+}
+
+export function EquityPlot({ columns, trade, worst }: EquityProps) {
   const scheme = colors.value;
   const equity = useMemo<PlotOptions>(
     () => ({
-      ...shared(scheme, trade),
+      ...shared(scheme, trade, worst),
       series: [
         TIME,
         { label: "Equity", stroke: scheme.accent, width: 1.5, value: (_, value) => number(value) },
@@ -22,11 +29,11 @@ export function EquityPlot({ columns, trade }: { columns: EquityColumns; trade: 
       ],
       axes: [timeAxis(scheme), amountAxis(scheme)],
     }),
-    [scheme, trade],
+    [scheme, trade, worst],
   );
   const drawdown = useMemo<PlotOptions>(
     () => ({
-      ...shared(scheme, trade),
+      ...shared(scheme, trade, worst),
       series: [
         TIME,
         {
@@ -36,7 +43,7 @@ export function EquityPlot({ columns, trade }: { columns: EquityColumns; trade: 
       ],
       axes: [timeAxis(scheme), amountAxis(scheme, " %")],
     }),
-    [scheme, trade],
+    [scheme, trade, worst],
   );
   const equityData = useMemo<uPlot.AlignedData>(() => [columns.ts, columns.value, columns.hold], [columns]);
   const drawdownData = useMemo<uPlot.AlignedData>(() => [columns.ts, columns.drawdown], [columns]);
@@ -48,18 +55,22 @@ export function EquityPlot({ columns, trade }: { columns: EquityColumns; trade: 
   );
 }
 
-function shared(scheme: typeof colors.value, trade: Trade | null): Omit<PlotOptions, "series"> {
+function shared(scheme: typeof colors.value, trade: Trade | null, worst: ValueChange | null): Omit<PlotOptions, "series"> {
+  const drawAxes = [
+    ...(worst === null ? [] : [(plot: uPlot) => shade(plot, worst, faded(scheme.down, 0.18))]),
+    ...(trade === null ? [] : [(plot: uPlot) => shade(plot, { from: trade.entry_ts, to: trade.exit_ts }, faded(scheme.accent, 0.18))]),
+  ];
   return {
     ...UTC,
     cursor: { sync: { key: SYNC }, drag: { x: true, y: false } },
-    hooks: { drawAxes: trade === null ? [] : [(plot) => shade(plot, trade, faded(scheme.accent, 0.18))] },
+    hooks: { drawAxes },
   };
 }
 
-/** Shade the time of a trade, at least a line. */
-function shade(plot: uPlot, trade: Trade, color: string): void {
-  const from = plot.valToPos(trade.entry_ts, "x", true);
-  const to = Math.max(plot.valToPos(trade.exit_ts, "x", true), from + 2);
+/** Shade a time, at least as a line. */
+function shade(plot: uPlot, time: Pick<ValueChange, "from" | "to">, color: string): void {
+  const from = plot.valToPos(time.from, "x", true);
+  const to = Math.max(plot.valToPos(time.to, "x", true), from + 2);
   const { left, top, width, height } = plot.bbox;
   const [begin, end] = [Math.max(from, left), Math.min(to, left + width)];
   if (end <= begin) return;

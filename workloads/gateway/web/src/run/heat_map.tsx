@@ -8,7 +8,7 @@ import { plain } from "./inputs_panel";
 import { PARTS_MS } from "./run_parts";
 import { figureName } from "./report";
 import { axisOf, choose, heatMetric, OBJECTIVE } from "./selection";
-import { type Direction, shareOf } from "./sweep";
+import { breakEven, colourOf, type Direction } from "./sweep";
 import type { Matrix } from "./types";
 
 /** What stands where there are no two params to choose. */
@@ -19,10 +19,13 @@ interface HeatMapProps {
   names: string[];
   metrics: string[];
   window: number;
+  /** The name of the metric that ranks trials, and the value of the account at the start. */
+  objective: string;
   direction: Direction;
+  cash: number;
 }
 
-export function HeatMap({ id, names, metrics, window, direction }: HeatMapProps) {
+export function HeatMap({ id, names, metrics, window, objective, direction, cash }: HeatMapProps) {
   const x = axisOf("x", names, names[0] ?? "");
   const y = axisOf("y", names, names[1] ?? names[0] ?? "");
   const metric = heatMetric(metrics);
@@ -46,7 +49,15 @@ export function HeatMap({ id, names, metrics, window, direction }: HeatMapProps)
       of={names.length === 0 ? NONE : matrix}
       empty={(found) => (found === "none" || found.values.length === 0 ? <p>No two params with several values</p> : null)}
     >
-      {(found) => found !== "none" && <MatrixTable matrix={found} lowIsGood={metric === OBJECTIVE && direction === "minimize"} />}
+      {(found) =>
+        found !== "none" && (
+          <MatrixTable
+            matrix={found}
+            lowIsGood={metric === OBJECTIVE && direction === "minimize"}
+            border={breakEven(metric === OBJECTIVE ? objective : metric, cash)}
+          />
+        )
+      }
     </Panel>
   );
 }
@@ -64,9 +75,16 @@ export function Choice(props: { name: string; value: string; options: readonly s
   );
 }
 
-export function MatrixTable({ matrix, lowIsGood }: { matrix: Matrix; lowIsGood: boolean }) {
+interface MatrixProps {
+  matrix: Matrix;
+  lowIsGood: boolean;
+  /** The value between loss and gain; null of a metric that knows neither. */
+  border: number | null;
+}
+
+export function MatrixTable({ matrix, lowIsGood, border }: MatrixProps) {
   const all = matrix.values.flat().filter((value): value is number => value !== null);
-  const heat = (value: number) => (lowIsGood ? 1 - shareOf(value, all) : shareOf(value, all));
+  const colour = (value: number) => colourOf(value, all, border, lowIsGood);
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label={`${figureName(matrix.metric)} by ${matrix.x} and ${matrix.y}`}>
       <table class="heat matrix">
@@ -86,8 +104,8 @@ export function MatrixTable({ matrix, lowIsGood }: { matrix: Matrix; lowIsGood: 
                 <td
                   key={j}
                   class="number"
-                  data-tone="heat"
-                  style={{ "--heat": value === null ? "0" : heat(value).toFixed(2) }}
+                  data-tone={value === null ? undefined : colour(value).tone}
+                  style={{ "--heat": value === null ? "0" : colour(value).heat.toFixed(2) }}
                   title={`${number(matrix.counts[i]?.[j] ?? 0, 0)} trials`}
                 >
                   {value === null ? MISSING : number(value)}

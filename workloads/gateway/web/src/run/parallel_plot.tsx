@@ -1,7 +1,7 @@
 // Parallel coordinates: a line for each trial over one axis for each param, and the objective at the end.
-import { number } from "../format";
+import { number, percent } from "../format";
 import { plain } from "./inputs_panel";
-import { coordinates, type Direction, valuesOf } from "./sweep";
+import { coordinates, type Direction, returnOf, valuesOf } from "./sweep";
 import type { Trial } from "./types";
 
 const [WIDTH, HEIGHT, TOP, FOOT, SIDE] = [900, 260, 22, 20, 40];
@@ -31,7 +31,7 @@ export function ParallelPlot({ trials, names, direction }: { trials: Trial[]; na
             class={goodness(places) >= 0.9 ? "best" : ""}
             style={{ opacity: (0.08 + 0.8 * goodness(places) ** 2).toFixed(2) }}
           >
-            <title>{`trial ${trial.trial}: objective ${number(trial.objective)}`}</title>
+            <title>{`trial ${trial.trial}: objective ${number(trial.objective)}, return ${percent(returnOf(trial), true)}`}</title>
           </polyline>
         ))}
         {[...names, "objective"].map((name, axis) => {

@@ -19,6 +19,8 @@ import type { Decimals } from "./trade_table";
 import { returnsOf, tradeRows, type TradeRow } from "./trades";
 import { TradesTable } from "./trades_panel";
 import type { Drawdown, EquityRow, ExcursionList, HoldCurve, RunInputs, RunReport, TradeList } from "./types";
+import { worstHour } from "./worst";
+import { WorstMoments } from "./worst_moments";
 
 /** What a report shows, each part with a state of its own. */
 export interface RunParts {
@@ -30,10 +32,22 @@ export interface RunParts {
   excursions: Loadable<ExcursionList>;
 }
 
+/** What a reader can do; a file has none of it. */
+interface ReportActions {
+  /** Beside the title of a panel, such as links to files. */
+  head?: ComponentChildren;
+  equity?: ComponentChildren;
+  trades?: ComponentChildren;
+  /** Links to the chart of an open position, and of a trade. */
+  position?: (symbol: string) => ComponentChildren;
+  trade?: (trade: TradeRow, text: string) => ComponentChildren;
+  /** A link that plays the hour before a time. */
+  play?: (end: number, what: string) => ComponentChildren;
+}
+
 interface ReportProps {
   parts: RunParts;
-  /** Beside the title of a panel, such as links to files. */
-  actions?: { head?: ComponentChildren; equity?: ComponentChildren; trades?: ComponentChildren; position?: (symbol: string) => ComponentChildren; drawdown?: (trough: number) => ComponentChildren };
+  actions?: ReportActions | undefined;
   /** After the head, such as the log of a run that failed. */
   children?: ComponentChildren;
   /** The number of the chosen trade; null for none. */
@@ -47,6 +61,7 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
     () => tradeRows(trades?.trades ?? [], parts.excursions.value?.excursions ?? []),
     [trades, parts.excursions.value],
   );
+  const hour = useMemo(() => worstHour(parts.equity.value ?? []), [parts.equity.value]);
   const columns = useMemo(() => equityColumns(parts.equity.value ?? [], parts.hold.value), [parts.equity.value, parts.hold.value]);
   const decimals: Decimals = (symbol) => parts.inputs.value?.decimals[symbol] ?? PRICE_DECIMALS;
   const ofTrades = { value: trades === null ? null : rows, error: parts.trades.error };
@@ -61,6 +76,7 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
           <>
             <Title run={run} actions={actions?.head} />
             {hasAccount && <Headline figures={headline(run, parts.equity.value ?? [], rows)} />}
+            {hasAccount && <WorstMoments hour={hour} rows={rows} note={loadedNote(parts, run)} play={actions?.play} chartOf={actions?.trade} />}
           </>
         )}
       </Panel>
@@ -70,7 +86,7 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
           <Panel title="Equity" actions={actions?.equity} of={parts.equity} class="wide" empty={(curve) => (curve.length === 0 ? <p>No equity yet</p> : null)}>
             {() => (
               <>
-                <EquityPlot columns={columns} trade={rows.find(({ seq }) => seq === chosen) ?? null} />
+                <EquityPlot columns={columns} trade={rows.find(({ seq }) => seq === chosen) ?? null} worst={hour} />
                 {parts.hold.value?.missing && <p class="note">Buy and hold is not drawn: {parts.hold.value.missing}.</p>}
               </>
             )}
@@ -93,7 +109,7 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
             {([found]) => <ExcursionPlots rows={found} choose={choose} />}
           </Panel>
           <Panel title="Deepest drawdowns" of={parts.report} empty={({ drawdowns }) => (drawdowns?.length ? null : <p>{untilEnd(parts, "No drawdown")}</p>)}>
-            {({ drawdowns }) => <Drawdowns rows={drawdowns ?? []} playOf={actions?.drawdown} />}
+            {({ drawdowns }) => <Drawdowns rows={drawdowns ?? []} play={actions?.play} />}
           </Panel>
           <Panel title="Open at the end" of={parts.report} empty={({ positions, orders }) => (positions?.length || orders?.length ? null : <p>{untilEnd(parts, "No open positions, no unfilled orders")}</p>)}>
             {({ positions, orders }) => (
@@ -113,6 +129,15 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
       </Panel>
     </div>
   );
+}
+
+/** Of what the worst hour and trade are found, where that is not all. */
+function loadedNote({ equity, trades }: RunParts, { bars }: RunReport): string {
+  const points = equity.value?.length ?? 0;
+  return [
+    ...(points > 0 && bars !== null && points < bars ? [`the hour is of ${number(points, 0)} drawn points of ${number(bars, 0)}`] : []),
+    ...(trades.value !== null && trades.value.leftOut !== 0 ? [`the trade is of the first ${number(trades.value.trades.length, 0)}`] : []),
+  ].join(", ");
 }
 
 function untilEnd({ report }: RunParts, otherwise: string): string {
@@ -152,7 +177,7 @@ function Headline({ figures }: { figures: HeadlineFigure[] }) {
   );
 }
 
-function Drawdowns({ rows, playOf }: { rows: Drawdown[]; playOf: ((trough: number) => ComponentChildren) | undefined }) {
+function Drawdowns({ rows, play }: { rows: Drawdown[]; play: ReportActions["play"] }) {
   return (
     <table aria-label="Deepest drawdowns">
       <thead>
@@ -162,7 +187,7 @@ function Drawdowns({ rows, playOf }: { rows: Drawdown[]; playOf: ((trough: numbe
           <th>Trough</th>
           <th>Recovered</th>
           <th class="number">Days</th>
-          {playOf !== undefined && <th>Play again</th>}
+          {play !== undefined && <th>Play again</th>}
         </tr>
       </thead>
       <tbody>
@@ -173,7 +198,7 @@ function Drawdowns({ rows, playOf }: { rows: Drawdown[]; playOf: ((trough: numbe
             <td>{time(trough)}</td>
             <td>{end === null ? "not yet" : time(end)}</td>
             <td class="number">{number(days, 1)}</td>
-            {playOf !== undefined && <td>{playOf(trough)}</td>}
+            {play !== undefined && <td>{play(trough, "Hour before the trough")}</td>}
           </tr>
         ))}
       </tbody>

@@ -2,7 +2,7 @@
 import { useEffect, useMemo } from "preact/hooks";
 import { replays } from "../data/resources";
 import { useAll, useWatched } from "../shell/watched";
-import { ChartLink, type ChosenTrade, chosenTrade, openTradeAddress, ToChart } from "./chosen_trade";
+import { chartAddress, ChartLink, type ChosenTrade, chosenTrade, openTradeAddress, ToChart } from "./chosen_trade";
 import { FailurePanel } from "./failure_panel";
 import { marketOf, PlayHour } from "./play_hour";
 import { Report } from "./report";
@@ -11,6 +11,9 @@ import { equityOf, excursionsOf, holdOf, inputsOf, partOf, partsUntil, reportOf,
 import "./run.css";
 import { choose, tradeNumber } from "./selection";
 import { SweepPanels } from "./sweep_panels";
+import type { RunReport, Trade } from "./types";
+
+const ofRun = (run: RunReport, trade: Trade): ChosenTrade => ({ run: run.run_id, exchange: run.exchange, replay: run.replay_uid, trade });
 
 /** Another run is another view: nothing that was chosen in one is kept for the next. */
 export const RunView = ({ id }: { id: string }) => <OneRun id={id} key={id} />;
@@ -29,11 +32,12 @@ function OneRun({ id }: { id: string }) {
   };
   const run = loadedParts.report.value;
   const parts = partsUntil(loadedParts, run?.shown_until ?? null);
-  const market = run === null ? null : marketOf(run, replays.signal.value.value ?? []);
+  const known = replays.signal.value.value ?? [];
+  const market = run === null ? null : marketOf(run, known);
   const trades = parts.trades.value?.trades;
   const chosen = useMemo<ChosenTrade | null>(() => {
     const trade = trades?.find(({ seq }) => seq === tradeNumber.value);
-    return run === null || trade === undefined ? null : { run: id, exchange: run.exchange, replay: run.replay_uid, trade };
+    return run === null || trade === undefined ? null : ofRun(run, trade);
   }, [run?.exchange, run?.replay_uid, trades, tradeNumber.value]);
   useEffect(() => void (chosenTrade.value = chosen), [chosen]);
   return (
@@ -44,8 +48,13 @@ function OneRun({ id }: { id: string }) {
         choose={({ seq }) => choose({ trade: String(seq) })}
         actions={{
           head: run !== null && <RunActions run={run} inputs={parts.inputs.value} />,
-          ...(run !== null && { position: (symbol: string) => <ToChart address={openTradeAddress(run, symbol)}>Show the entry</ToChart> }),
-          ...(run !== null && market !== null && { drawdown: (trough: number) => <PlayHour run={run} market={market} end={trough} /> }),
+          ...(run !== null && {
+            position: (symbol: string) => <ToChart address={openTradeAddress(run, symbol)}>Show the entry</ToChart>,
+            trade: (trade: Trade, text: string) => <ToChart address={chartAddress(ofRun(run, trade))}>{text}</ToChart>,
+          }),
+          ...(run !== null && market !== null && {
+            play: (end: number, what: string) => <PlayHour run={run} market={market} known={known} end={end} what={what} />,
+          }),
           equity: <SaveRows run={id} rows={["equity"]} />,
           trades: (
             <>

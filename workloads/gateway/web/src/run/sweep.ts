@@ -1,4 +1,5 @@
 // What is computed of the trials of a sweep: the best, what is around it, and how windows held up.
+import { number, percent } from "../format";
 import { ascending, median } from "./statistics";
 import type { RunReport, SweepSpec, Trial, WalkForwardWindow } from "./types";
 
@@ -112,16 +113,49 @@ export function robustness(trials: readonly Trial[], best: Trial, direction: Dir
   };
 }
 
+/** What a return is called in metrics. */
+const RETURN = "return_percent";
+
+export const returnOf = ({ metrics }: Trial): number | null => metrics[RETURN] ?? null;
+
+/** The name that results have for a metric of a spec: returnPercent is return_percent. */
+export const resultName = (metric: string): string => metric.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+/** That all trials lost money, and how much at least; empty where one did not. */
+export function lossText(trials: readonly Trial[]): string {
+  const returns = trials.flatMap((trial) => returnOf(trial) ?? []);
+  if (returns.length === 0 || returns.some((each) => each >= 0)) return "";
+  const which = returns.length < trials.length ? "trials with a return" : "trials"; // a trial that failed has none
+  return `All ${number(returns.length, 0)} ${which} lost money; the best ${percent(returns.reduce((most, each) => Math.max(most, each)))}`;
+}
+
+/** The value of a metric that is neither gain nor loss: of a value that of the start, of a return 0; null of any other. */
+export function breakEven(metric: string, cash: number): number | null {
+  if (metric === "final_value") return cash;
+  return [RETURN, "cagr_percent", "annual_return_percent", "average_trade", "average_trade_percent"].includes(metric) ? 0 : null;
+}
+
 export interface Luck {
   deflated: number | null;
   sharpe: number | null;
   error: number | null;
-  trials: number | null;
+  /** How many trials have a Sharpe ratio, of all, and what the others lack. */
+  known: string;
   verdict: string;
 }
 
+const DAILY_RETURNS_MIN = 30;
+
+function sharpesKnown({ trials, metrics }: Pick<RunReport, "trials" | "metrics">): string {
+  const [known, days] = [metrics?.["trials_with_sharpe"] ?? null, metrics?.["daily_returns"] ?? null];
+  if (known === null) return "";
+  if (known > 0) return `best of ${number(known, 0)} trials`;
+  const needed = days !== null && days < DAILY_RETURNS_MIN ? `; it needs ${DAILY_RETURNS_MIN} daily returns, this has ${number(days, 0)}` : "";
+  return `0 of ${number(trials, 0)} trials have a Sharpe ratio${needed}`;
+}
+
 /** How likely the best trial is better than chance: see docs/guides/sweeps.md. */
-export function luck(run: Pick<RunReport, "metrics" | "undefined">): Luck {
+export function luck(run: Pick<RunReport, "trials" | "metrics" | "undefined">): Luck {
   const figure = (name: string): number | null => run.metrics?.[name] ?? null;
   const deflated = figure("deflated_sharpe");
   const reason = run.undefined?.["deflated_sharpe"] ?? "it needs two trials or more with a Sharpe ratio";
@@ -133,7 +167,7 @@ export function luck(run: Pick<RunReport, "metrics" | "undefined">): Luck {
         : deflated >= 0.5
           ? "may be luck"
           : "probably luck";
-  return { deflated, sharpe: figure("best_sharpe"), error: figure("best_sharpe_error"), trials: figure("trials_with_sharpe"), verdict };
+  return { deflated, sharpe: figure("best_sharpe"), error: figure("best_sharpe_error"), known: sharpesKnown(run), verdict };
 }
 
 export interface WindowRow {
@@ -155,7 +189,7 @@ export const windowRows = (windows: readonly WalkForwardWindow[]): WindowRow[] =
     end: out_of_sample.end,
     inSample: in_sample?.objective ?? null,
     outOfSample: out_of_sample.objective,
-    returnPercent: out_of_sample.metrics["return_percent"] ?? null,
+    returnPercent: returnOf(out_of_sample),
     trades: out_of_sample.metrics["trades"] ?? null,
   }));
 
@@ -174,6 +208,19 @@ export function windowSummary(rows: readonly WindowRow[]): { windows: number; wo
 export function shareOf(value: number, all: readonly number[]): number {
   const [low, high] = all.reduce(([l, h], each) => [Math.min(l, each), Math.max(h, each)], [Infinity, -Infinity]);
   return high > low ? (value - low) / (high - low) : 1;
+}
+
+export interface CellColour {
+  tone: "up" | "down" | "heat";
+  /** How strong it is, 0 to 1. */
+  heat: number;
+}
+
+/** The colour of a value among all: of one with a border the two sides have two, else the better are stronger. */
+export function colourOf(value: number, all: readonly number[], border: number | null, lowIsGood: boolean): CellColour {
+  if (border === null) return { tone: "heat", heat: lowIsGood ? 1 - shareOf(value, all) : shareOf(value, all) };
+  const furthest = all.reduce((most, each) => Math.max(most, Math.abs(each - border)), 0);
+  return { tone: value < border ? "down" : "up", heat: furthest === 0 ? 0 : Math.abs(value - border) / furthest };
 }
 
 /** The lines of parallel coordinates: for each trial its place on each axis, 0 to 1, the objective last. */

@@ -8,10 +8,11 @@ import { useWatched } from "../shell/watched";
 import { Choice, HeatMap } from "./heat_map";
 import { plain } from "./inputs_panel";
 import { ParallelPlot } from "./parallel_plot";
+import { figureText } from "./report";
 import { combined, partOf, runPath, settledAs } from "./run_parts";
 import { choose, windowOf } from "./selection";
 import {
-  directionOf, luck, metricOf, paramNames, ranked, robustness, searched, windowRows, windowSummary,
+  directionOf, lossText, luck, metricOf, paramNames, ranked, resultName, returnOf, robustness, searched, windowRows, windowSummary,
   type Direction, type Neighbours, type WindowRow,
 } from "./sweep";
 import type { RunInputs, RunReport, Trial, WalkForwardWindow } from "./types";
@@ -37,10 +38,13 @@ export function SweepPanels({ id, report, inputs }: { id: string; report: Polled
   const windows = useWatched(() => partOf(settled, () => windowsOf(id)), [id]);
   const spec = inputs.value?.spec.sweep;
   const direction = directionOf(spec);
+  const objective = resultName(metricOf(spec));
   const list = trials.value?.trials;
   const numbers = [...new Set((list ?? []).map((each) => each.window))].sort((a, b) => a - b).map(String);
   const window = windowOf(numbers);
   const ofWindow = useMemo(() => searched(list ?? [], window), [list, window]);
+  const isWhole = trials.value?.isCut === false && report.value?.state !== "running";
+  const losses = useMemo(() => lossText(ofWindow), [ofWindow]);
   const names = useMemo(() => paramNames(searched(list ?? [])), [list]);
   const best = ranked(ofWindow, direction)[0];
   const none = ({ trials: found }: TrialList) => (found.length === 0 ? <p>No trials yet, or beyond the position of the replay</p> : null);
@@ -56,14 +60,15 @@ export function SweepPanels({ id, report, inputs }: { id: string; report: Polled
       >
         {([found]) => (
           <>
+            {isWhole && losses !== "" && <p class="lead">{losses}</p>}
             {report.value !== null && windows.value?.length === 0 && <LuckFacts run={report.value} />}
-            {best === undefined ? <p class="note">No trial is feasible</p> : <RobustnessFacts trials={ofWindow} best={best} direction={direction} />}
+            {best === undefined ? <p class="note">No trial is feasible</p> : <RobustnessFacts trials={ofWindow} best={best} objective={objective} direction={direction} />}
             {found.isCut && <p class="note">{`The first ${number(TRIALS_MAX, 0)} trials are loaded; the heat map has all.`}</p>}
           </>
         )}
       </Panel>
       {names.length > 0 && (
-        <HeatMap id={id} names={names} metrics={metricNames(ofWindow)} window={window} direction={direction} key={names.join()} />
+        <HeatMap id={id} names={names} metrics={metricNames(ofWindow)} window={window} objective={objective} direction={direction} cash={report.value?.cash ?? 0} key={names.join()} />
       )}
       <Panel title="Trials by params" class="wide" of={both} empty={([found]) => none(found)}>
         {() => <ParallelPlot trials={ofWindow} names={names} direction={direction} />}
@@ -93,7 +98,7 @@ function Fact({ name, text, detail }: { name: string; text: string; detail?: str
 }
 
 function LuckFacts({ run }: { run: RunReport }) {
-  const { deflated, sharpe, error, trials, verdict } = luck(run);
+  const { deflated, sharpe, error, known, verdict } = luck(run);
   return (
     <dl class="headline" aria-label="Deflated Sharpe ratio">
       <Fact
@@ -102,7 +107,7 @@ function LuckFacts({ run }: { run: RunReport }) {
         detail="the probability that the true Sharpe ratio of the best trial is above what the best of as many trials reaches by chance"
       />
       <Fact name="The best trial" text={verdict} />
-      <Fact name="Its Sharpe" text={sharpe === null ? MISSING : `${number(sharpe)} ± ${number(error)}`} detail={trials === null ? "" : `best of ${number(trials, 0)} trials`} />
+      <Fact name="Its Sharpe" text={sharpe === null ? MISSING : `${number(sharpe)} ± ${number(error)}`} detail={known} />
     </dl>
   );
 }
@@ -112,14 +117,22 @@ export const NEIGHBOURS: Record<Neighbours["are"], string> = {
   nearest: "the trials whose params are nearest, as values hardly repeat",
 };
 
-function RobustnessFacts({ trials, best, direction }: { trials: Trial[]; best: Trial; direction: Direction }) {
+interface RobustnessProps {
+  trials: Trial[];
+  best: Trial;
+  /** The name of the metric. */
+  objective: string;
+  direction: Direction;
+}
+
+function RobustnessFacts({ trials, best, objective, direction }: RobustnessProps) {
   const found = robustness(trials, best, direction);
   return (
     <dl class="headline" aria-label="Neighbours of the best trial">
-      <Fact name="Best objective" text={number(found.best)} detail={paramsText(best.params)} />
+      <Fact name="Best objective" text={figureText(objective, found.best)} detail={`return ${percent(returnOf(best), true)}; ${paramsText(best.params)}`} />
       <Fact name="Its neighbours" text={number(found.neighbours, 0)} detail={`${number(found.feasible, 0)} feasible; ${NEIGHBOURS[found.are]}`} />
-      <Fact name="Median neighbour" text={number(found.median)} detail={found.rank === null ? "" : `better than ${percent(found.rank * 100)} of all trials`} />
-      <Fact name="Worst neighbour" text={number(found.worst)} detail="a good optimum has good neighbours" />
+      <Fact name="Median neighbour" text={figureText(objective, found.median)} detail={found.rank === null ? "" : `better than ${percent(found.rank * 100)} of all trials`} />
+      <Fact name="Worst neighbour" text={figureText(objective, found.worst)} detail="a good optimum has good neighbours" />
     </dl>
   );
 }

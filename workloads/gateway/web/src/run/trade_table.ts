@@ -12,6 +12,8 @@ export interface TradeColumn {
   isNumber: boolean;
   text: (row: TradeRow, decimals: Decimals) => string;
   tone?: (row: TradeRow) => number | null;
+  /** Of what trades lost: the worst is looked for first. */
+  leastFirst?: boolean;
 }
 
 const VALUES = {
@@ -47,9 +49,9 @@ export const COLUMNS: readonly TradeColumn[] = [
   { id: "size", title: "Size", isNumber: true, text: (row) => size(row.size) },
   { id: "entry_price", title: "Entry price", isNumber: true, text: (row, decimals) => number(row.entry_price, decimals(row.symbol)) },
   { id: "exit_price", title: "Exit price", isNumber: true, text: (row, decimals) => number(row.exit_price, decimals(row.symbol)) },
-  { id: "pnl_net", title: "Profit", isNumber: true, text: (row) => number(row.pnl_net), tone: (row) => row.pnl_net },
-  { id: "returnPercent", title: "Return", isNumber: true, text: (row) => percent(row.returnPercent, true), tone: (row) => row.returnPercent },
-  { id: "adversePercent", title: "MAE", isNumber: true, text: (row) => percent(row.adversePercent) },
+  { id: "pnl_net", title: "Profit", isNumber: true, text: (row) => number(row.pnl_net), tone: (row) => row.pnl_net, leastFirst: true },
+  { id: "returnPercent", title: "Return", isNumber: true, text: (row) => percent(row.returnPercent, true), tone: (row) => row.returnPercent, leastFirst: true },
+  { id: "adversePercent", title: "MAE", isNumber: true, text: (row) => percent(row.adversePercent), leastFirst: true },
   { id: "favourablePercent", title: "MFE", isNumber: true, text: (row) => percent(row.favourablePercent, true) },
   { id: "reasons", title: "Reasons", isNumber: false, text: reasons },
 ];

@@ -44,6 +44,7 @@ export function TradesTable({ rows, leftOut, decimals, chosen, choose }: TradesP
         columns={columns}
         order={order.value}
         setOrder={setOrder}
+        filter={`${outcome.value} ${filterText.value}`}
         label="Trades: arrow keys move, Enter shows the trade on the chart"
         keyOf={({ seq }) => String(seq)}
         isChosen={({ seq }) => seq === chosen}

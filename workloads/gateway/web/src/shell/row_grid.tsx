@@ -16,6 +16,8 @@ export interface GridColumn<Row, Id extends string> {
   cell: (row: Row) => ComponentChildren;
   /** Above 0 for good, below 0 for bad. */
   tone?: (row: Row) => number | null;
+  /** Whether the first click on the head puts the least on top; else that is so of texts alone. */
+  leastFirst?: boolean;
 }
 
 interface RowGridProps<Row, Id extends string> {
@@ -23,6 +25,8 @@ interface RowGridProps<Row, Id extends string> {
   columns: readonly GridColumn<Row, Id>[];
   order: Order<Id>;
   setOrder: (order: Order<Id>) => void;
+  /** What chooses the rows: where it or the order changes, the first row is in sight. */
+  filter: string;
   label: string;
   keyOf: (row: Row) => string;
   isChosen: (row: Row) => boolean;
@@ -35,13 +39,17 @@ interface RowGridProps<Row, Id extends string> {
 }
 
 export function RowGrid<Row, Id extends string>(props: RowGridProps<Row, Id>) {
-  const { rows, columns, order, setOrder, keyOf, open, mark = open, onSight } = props;
+  const { rows, columns, order, setOrder, filter, keyOf, open, mark = open, onSight } = props;
   const place = useRef<HTMLDivElement>(null);
   const [active, setActive] = useState(0);
   const rowHeight = isPhone.value ? PHONE_ROW_HEIGHT : ROW_HEIGHT;
   const { items, inSight, above, below, scrollTo } = useVirtualRows(rows.length, rowHeight, () => place.current);
   const [first, last] = inSight;
   useEffect(() => onSight?.(rows.slice(first, last + 1)), [rows, first, last]);
+  useEffect(() => {
+    setActive(0);
+    place.current?.scrollTo({ top: 0 });
+  }, [order.column, order.descending, filter]);
   const at = Math.min(active, rows.length - 1);
   const idOf = (row: Row | undefined) => (row === undefined ? undefined : `row-${keyOf(row)}`);
   const move = (to: number) => {
@@ -122,7 +130,7 @@ interface HeadProps<Row, Id extends string> {
 
 function Head<Row, Id extends string>({ column, order, setOrder }: HeadProps<Row, Id>) {
   const sorted = order.column === column.id;
-  const toggle = () => setOrder({ column: column.id, descending: sorted ? !order.descending : column.isNumber });
+  const toggle = () => setOrder({ column: column.id, descending: sorted ? !order.descending : column.isNumber && column.leastFirst !== true });
   return (
     <th
       role="columnheader"

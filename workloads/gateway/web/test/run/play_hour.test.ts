@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import type { Resource } from "../../src/data/types";
 import { given, initialValues } from "../../src/new/fields";
 import { FORMS, manifestOf } from "../../src/new/forms";
-import { hourAddress, marketOf } from "../../src/run/play_hour";
+import { freeName, hourAddress, marketOf } from "../../src/run/play_hour";
 import { report } from "./made";
 
 const END = Date.UTC(2018, 3, 5, 12);
@@ -11,7 +11,7 @@ const replay = (uid: string, source: object) => ({ metadata: { uid }, spec: { so
 
 it("fills the form of a Replay of that hour at 10×", () => {
   const run = report({ exchange: "coinbase", symbols: ["BTC/USD", "ETH/USD"] });
-  const query = new URLSearchParams(hourAddress(run, run, END).split("?")[1]);
+  const query = new URLSearchParams(hourAddress(run, run, END, "cross-hour").split("?")[1]);
   const values = { ...initialValues(FORMS.replay), ...given(FORMS.replay, query) };
   expect([query.get("kind"), manifestOf("replay", FORMS.replay, values, [])]).toEqual(["replay", {
     apiVersion: "tapedeck.dev/v1alpha1",
@@ -27,6 +27,18 @@ it("fills the form of a Replay of that hour at 10×", () => {
       atEnd: "finish",
     },
   }]);
+});
+
+it.each([
+  ["cross", [], "cross-hour"],
+  ["cross", ["other", "cross"], "cross-hour"],
+  ["cross", ["cross-hour"], "cross-hour-2"],
+  ["cross", ["cross-hour", "cross-hour-2"], "cross-hour-3"],
+  ["x".repeat(40), [], `${"x".repeat(35)}-hour`],
+])("of %s beside the Replays %j has the free name %s", (run, names, expected) => {
+  const named = (name: string, namespace: string) => ({ metadata: { name, namespace } }) as Resource;
+  expect(freeName(run, names.map((name) => named(name, "default")))).toBe(expected);
+  expect(freeName(run, names.map((name) => named(name, "team")))).toBe(freeName(run, [])); // the form makes it elsewhere
 });
 
 it("takes nothing of an address that a form does not offer", () => {

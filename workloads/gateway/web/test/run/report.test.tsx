@@ -85,10 +85,43 @@ describe("a report", () => {
   it("leads from each drawdown to the time of its trough", () => {
     const drawdowns = [{ percent: 12, amount: 1, peak: 0, trough: 3_600_000, end: null, days: 1.5 }];
     const of = { ...PARTS, report: loaded(report({ drawdowns })) };
-    const actions = { drawdown: (trough: number) => <a href={`/at/${trough}`}>play</a> };
+    const actions = { play: (end: number, what: string) => <a href={`/at/${end}`}>{what}</a> };
     const place = document.createElement("div");
     render(<Report parts={of} actions={actions} chosen={null} choose={() => undefined} />, place);
-    expect(panel(place, "Deepest drawdowns").querySelector("a")?.getAttribute("href")).toBe("/at/3600000");
+    const link = panel(place, "Deepest drawdowns").querySelector("a");
+    expect([link?.getAttribute("href"), link?.textContent]).toEqual(["/at/3600000", "Hour before the trough"]);
+  });
+  it("leads from the worst hour and the worst trade to the chart, and plays the hour", () => {
+    const equity = loaded([equityRow(0, 1_000, 0), equityRow(3_600_000, 1_010, 0), equityRow(7_200_000, 846.8, 0)]);
+    const trades = loaded({
+      trades: [
+        trade({ seq: 39, pnl_net: -92.5, entry_ts: 0, exit_ts: 3_600_000 }), // before that hour
+        trade({ seq: 40, pnl_net: -80, entry_ts: 3_600_000, exit_ts: 9_000_000 }),
+      ],
+      leftOut: 0,
+    });
+    const actions = {
+      play: (end: number, what: string) => <a href={`/at/${end}`}>{what}</a>,
+      trade: ({ seq }: { seq: number }, text: string) => <a href={`/trade/${seq}`}>{text}</a>,
+    };
+    const place = document.createElement("div");
+    render(<Report parts={{ ...PARTS, equity, trades }} actions={actions} chosen={null} choose={() => undefined} />, place);
+    const lines = [...panel(place, "Where it lost most").querySelectorAll("li")];
+    expect(lines.map((line) => line.querySelector("span")?.textContent)).toEqual([
+      "Worst hour: -163.20, 1970-01-01 01:00–02:00", "Worst trade: #39, -92.50, 1970-01-01 01:00",
+    ]);
+    expect(lines.map((line) => [...line.querySelectorAll("a")].map((link) => [link.getAttribute("href"), link.textContent]))).toEqual([
+      [["/trade/40", "Show its worst trade on the chart"], ["/at/7200000", "Play"]], [["/trade/39", "Show on the chart"]],
+    ]);
+  });
+  it("of a curve that is drawn in part says of how many points its worst hour is", () => {
+    const place = drawn({ ...PARTS, report: loaded(report({ bars: 4_320 })), equity: loaded([equityRow(0, 2, 0), equityRow(9_000_000, 1, 0)]) });
+    expect(panel(place, "Where it lost most").textContent).toContain("Worst step: -1.00, 1970-01-01 00:00–02:30");
+    expect(panel(place, "Where it lost most").textContent).toContain("the hour is of 2 drawn points of 4,320");
+  });
+  it("of a run that never lost names no worst hour", () => {
+    const place = drawn({ ...PARTS, trades: loaded({ trades: [trade({ pnl_net: 1 })], leftOut: 0 }) });
+    expect(panel(place, "Where it lost most")).toBeNull();
   });
   it("has states of their own for its parts: what is known is in sight", () => {
     const place = drawn({ ...PARTS, trades: { value: null, error: "no database" }, inputs: LOADING });

@@ -65,6 +65,30 @@ describe("the trades of a report", () => {
     expect(route.value).toBe(before); // the view around the table is not drawn again
   });
 
+  it("begin with the worst where their profit is sorted first", () => {
+    show(table);
+    const head = [...place.querySelectorAll<HTMLElement>("th button")].find(({ textContent }) => textContent === "Profit");
+    void act(() => head?.click());
+    expect(location.search).toBe("?sort=pnl_net");
+    void act(() => head?.click());
+    expect(location.search).toBe("?sort=-pnl_net");
+  });
+
+  it("are shown from the first one on after a change of order or filter, and stay where they are loaded again", () => {
+    show(table);
+    const rows = place.querySelector(".rows") as HTMLElement;
+    const scrolled = (change: () => void) => {
+      rows.scrollTop = 500;
+      change();
+      return rows.scrollTop;
+    };
+    const again = <TradesTable rows={[...ROWS]} leftOut={0} decimals={() => 2} chosen={null} choose={() => undefined} />;
+    expect(scrolled(() => show(again))).toBe(500);
+    expect(scrolled(() => void act(() => place.querySelector<HTMLElement>("th button")?.click()))).toBe(0);
+    expect(scrolled(() => change(input("Filter trades"), "eth", "input"))).toBe(0);
+    expect(scrolled(() => change(input("Outcome"), "won", "change"))).toBe(0);
+  });
+
   it.each(["?trade=x", "?trade=-1", "?trade=", ""])("%j chooses none", (query) => {
     navigate(`/run/r1${query}`, true);
     expect(tradeNumber.value).toBeNull();
@@ -79,7 +103,7 @@ describe("the heat map of a sweep", () => {
       return Promise.resolve(new Response(JSON.stringify({ x: "a", y: "b", metric: "sharpe", xs: [], ys: [], values: [], counts: [] })));
     });
     navigate("/run/r1?x=slow&y=fast&metric=sharpe", true);
-    show(<HeatMap id="r1" names={["fast", "slow"]} metrics={["sharpe"]} window={2} direction="maximize" />);
+    show(<HeatMap id="r1" names={["fast", "slow"]} metrics={["sharpe"]} window={2} objective="sharpe" direction="maximize" cash={1_000} />);
     await vi.waitFor(() => expect(asked).toEqual([{ x: "slow", y: "fast", metric: "sharpe", window: "2" }]));
     change(select("Across"), "fast", "change");
     change(select("Colour"), "objective", "change");

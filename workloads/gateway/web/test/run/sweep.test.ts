@@ -1,7 +1,8 @@
 // Trials of sweeps: their order, what is around the best, and windows, compared with values found by hand.
 import { describe, expect, it } from "vitest";
 import {
-  coordinates, luck, neighbours, paramNames, ranked, robustness, shareOf, valuesOf, windowRows, windowSummary,
+  breakEven, colourOf, coordinates, lossText, luck, neighbours, paramNames, ranked, resultName, robustness, shareOf, valuesOf,
+  windowRows, windowSummary,
 } from "../../src/run/sweep";
 import { paramsText } from "../../src/run/sweep_panels";
 import type { Trial } from "../../src/run/types";
@@ -68,13 +69,51 @@ describe("the neighbours of a trial", () => {
 
 describe("luck", () => {
   it.each([[0.97, "unlikely to be luck"], [0.7, "may be luck"], [0.2, "probably luck"]])("at %d", (deflated, verdict) => {
-    const found = luck({ metrics: { deflated_sharpe: deflated, best_sharpe: 2, best_sharpe_error: 0.5, trials_with_sharpe: 40 }, undefined: {} });
-    expect(found).toEqual({ deflated, verdict, sharpe: 2, error: 0.5, trials: 40 });
+    const found = luck({ trials: 41, metrics: { deflated_sharpe: deflated, best_sharpe: 2, best_sharpe_error: 0.5, trials_with_sharpe: 40 }, undefined: {} });
+    expect(found).toEqual({ deflated, verdict, sharpe: 2, error: 0.5, known: "best of 40 trials" });
   });
   it("is unknown for a reason", () =>
-    expect(luck({ metrics: { deflated_sharpe: null }, undefined: { deflated_sharpe: "got 3 daily returns" } }).verdict).toBe(
+    expect(luck({ trials: 24, metrics: { deflated_sharpe: null }, undefined: { deflated_sharpe: "got 3 daily returns" } }).verdict).toBe(
       "unknown: got 3 daily returns",
     ));
+});
+
+describe("a Sharpe ratio that no trial has", () => {
+  it.each([
+    [{ trials_with_sharpe: 0, daily_returns: 3 }, "0 of 24 trials have a Sharpe ratio; it needs 30 daily returns, this has 3"],
+    [{ trials_with_sharpe: 0, daily_returns: 40 }, "0 of 24 trials have a Sharpe ratio"], // of days that are all equal
+    [{}, ""],
+    [null, ""],
+  ])("of a sweep with %j is told", (metrics, known) => expect(luck({ trials: 24, metrics, undefined: {} }).known).toBe(known));
+});
+
+describe("trials that lost money", () => {
+  const trials = (...returns: (number | null)[]) => returns.map((each) => trial({}, 1, { metrics: { return_percent: each } }));
+  it.each([
+    [trials(-12, -9.84, -30), "All 3 trials lost money; the best -9.84 %"],
+    [trials(-12, 0), ""],
+    [trials(-12, 3), ""],
+    [trials(-12, -13, null), "All 2 trials with a return lost money; the best -12.00 %"],
+    [trials(null), ""],
+    [[], ""],
+  ])("are told where they are all of them", (given, text) => expect(lossText(given)).toBe(text));
+});
+
+describe("the colour of a value", () => {
+  it("is one of two beside what is neither gain nor loss", () => {
+    const all = [8_000, 9_500, 10_000, 11_000];
+    expect(all.map((value) => colourOf(value, all, 10_000, false))).toEqual([
+      { tone: "down", heat: 1 }, { tone: "down", heat: 0.25 }, { tone: "up", heat: 0 }, { tone: "up", heat: 0.5 },
+    ]);
+    expect(colourOf(0, [0, 0], 0, false)).toEqual({ tone: "up", heat: 0 });
+  });
+  it("is stronger of the better of a metric that knows no loss", () => {
+    expect(colourOf(3, [2, 6], null, false)).toEqual({ tone: "heat", heat: 0.25 });
+    expect(colourOf(3, [2, 6], null, true)).toEqual({ tone: "heat", heat: 0.75 });
+  });
+  it.each([["finalValue", 5_000], ["returnPercent", 0], ["averageTrade", 0], ["sharpe", null], ["maxDrawdownPercent", null]])(
+    "has its border of %s at %j", (metric, border) => expect(breakEven(resultName(metric), 5_000)).toBe(border),
+  );
 });
 
 describe("windows of a walk-forward", () => {
