@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from PIL import Image, ImageStat
-from playwright.sync_api import Page, Response, expect
+from playwright.sync_api import Page, Response, ViewportSize, expect
 
 from pods import browser
 from pods.browser import BROWSER_TESTS, PHONE, WIDE, open_browser, save_screenshot, shown, wait_for
@@ -33,6 +33,8 @@ from tapedeck_common.settings import Connections
 
 T0 = 1_522_800_000_000
 FIRST_VIEW_BYTES = 300_000
+# What is drawn with the next frame is drawn.
+DRAWN = "() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
 
 pytestmark = BROWSER_TESTS
 
@@ -258,7 +260,7 @@ def test_a_chart_stays_where_it_is_scrolled_to_and_shares_its_drawings(
         expect(page).to_have_url(re.compile("scale=log" if address else r"^(?!.*scale).*$"))
     page.locator("#connection").hover()
     expect(page.locator("#chart")).to_be_visible()
-    page.wait_for_function("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+    page.wait_for_function(DRAWN)
     assert picture_hash(page) == scrolled
 
     page.get_by_role("button", name="Charts: 1").click()
@@ -274,6 +276,50 @@ def test_a_chart_stays_where_it_is_scrolled_to_and_shares_its_drawings(
     removes.nth(0).click()  # both were kept
     for each in (0, 1):
         expect(removes.nth(each)).to_be_disabled()
+
+
+def test_a_shared_link_has_the_range_in_sight(gateway: Gateway, page: Page, store: str) -> None:
+    """One of older bars than those that a chart begins with."""
+    bars = walk(27, 4_000, T0, exchange="bitstamp", symbol="XRP/USD")
+    insert_bars(store, bars)
+    page.goto(f"{gateway.url}/?replay=&symbol=bitstamp:XRP/USD")
+    wait_for(page, "last", bars[-1].ts)
+    page.locator("#chart").hover()
+    while shown(page, "sight-last") >= bars[2_500].ts:
+        page.mouse.wheel(-2_000, 0)
+        page.evaluate(DRAWN)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Share").click()
+    expect(page.get_by_text("Link copied: it opens on this computer only")).to_be_visible()
+    link = page.evaluate("navigator.clipboard.readText()")
+    sight = {name: shown(page, f"sight-{name}") for name in ("first", "last")}
+    page.goto("about:blank")
+    page.goto(link)
+    for name, ts in sight.items():
+        wait_for(page, f"sight-{name}", ts)
+
+
+def test_no_tool_is_cut_off_at_1280_pixels(gateway: Gateway, page: Page, store: str, connections: Connections) -> None:
+    replay = ReplayTopic(connections, name="tools", range_from=T0, range_to=T0 + 60 * MINUTE)
+    insert_run(store, "run-tools", replay_uid=replay.uid)
+    replay.play(walk(28, 10, T0))
+    page.set_viewport_size(ViewportSize(width=1280, height=800))
+    page.goto(f"{gateway.url}/?replay={replay.uid}")
+    wait_for(page, "bars", 10)
+    for name in (".toolbar", ".intervals", ".chart"):
+        assert page.evaluate(
+            f"[...document.querySelectorAll('{name}')].every((e) => e.scrollWidth <= e.clientWidth)"
+        ), name
+    chosen = page.locator("#run")
+    expect(chosen).to_have_attribute("title", re.compile("sma-cross"))
+    needed = page.evaluate(
+        "() => { const [select] = document.querySelectorAll('#run'), copy = select.cloneNode(true);"
+        " copy.style.width = 'auto'; copy.replaceChildren(new Option(select.title)); select.after(copy);"
+        " const { width } = copy.getBoundingClientRect(); copy.remove(); return width; }"
+    )
+    box = chosen.bounding_box()
+    assert box is not None
+    assert box["width"] >= needed
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -150,6 +151,28 @@ def test_a_seek_asks_before_it_ends_a_run_and_restarts_it(page: Page, objects: O
     page.get_by_label("One bar forward").click()
     reaches(objects, "Backtest", "cross-2", "Running")
     assert objects.get("Backtest", "default", "cross-2")["spec"]["data"]["replay"]["onSeek"] == "restart"
+    page.goto(page.url.split("?")[0] + "?replay=default/tape")
+
+
+def test_an_ended_replay_is_played_again_in_its_place(page: Page, objects: Objects) -> None:
+    """Although another one has not ended."""
+    source = {"store": {"exchange": "x", "symbols": [SYMBOL]}}
+    apply(objects, "Replay", "over", {"source": source, "unpaced": True})
+    reaches(objects, "Replay", "over", "Complete")
+    apply(objects, "Replay", "beside", {"source": source, "paused": True})
+    reaches(objects, "Replay", "beside", "Paused")
+    expect(page.locator("[data-name='beside']")).to_contain_text("Paused")
+    page.goto(f"{page.url.split('?')[0]}?replay=default/over&interval=5m")
+    wait_for(page, "last", T0 + (MINUTES - 5) * MINUTE)
+    expect(page.locator("#ended")).to_have_text("Ended: Play again plays it from the start")
+    page.get_by_role("button", name="Play again").click()
+    expect(page.locator(".lists [data-current='true']")).to_have_attribute("data-name", "over-2")
+    uid = objects.get("Replay", "default", "over-2")["metadata"]["uid"]
+    query = parse_qs(urlsplit(page.url).query)
+    assert (query["replay"], query["symbol"], query["interval"]) == ([uid], [f"replay/{uid}/x:{SYMBOL}"], ["5m"])
+    assert int(query["from"][0]) < int(query["to"][0]) == T0 + (MINUTES - 5) * MINUTE
+    wait_for(page, "sight-first", query["from"][0])  # in sight as soon as it is played
+    wait_for(page, "sight-last", query["to"][0])
     page.goto(page.url.split("?")[0] + "?replay=default/tape")
 
 

@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 // The whole Deck over fake answers: what a reader sees of a replay that plays, of one that cannot be reached, and of none.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { applied, drawn } from "./fake_charts";
+import { applied, brought, drawn } from "./fake_charts";
 import { FakeWebSocket } from "./fake_socket";
 import { trade } from "./run/made";
 
@@ -48,7 +48,7 @@ beforeEach(() => {
     "/history": { s: "no_data" },
   };
   FakeWebSocket.opened = [];
-  drawn.length = 0;
+  drawn.length = brought.length = 0;
   vi.stubGlobal("WebSocket", FakeWebSocket);
   vi.stubGlobal("fetch", (address: string) => {
     const answer = answers[new URL(address, "http://x").pathname];
@@ -87,7 +87,7 @@ const subscribed = (channel: string) => eventually(() => expect(idOf(channel)).t
 const tell = (state: object) =>
   receive({
     type: "replay", id: idOf("replay"), replay: "u1", namespace: "default", name: "tape", ...RANGE, epoch: "0.0", round: 0, speed: 60,
-    unpaced: false, measured_speed: 59.81, paused: false, ended: false, lateness_ms: 12, published: 10, position: 10 * M, ...state,
+    unpaced: false, measured_speed: 59.81, paused: false, ended: false, lateness_ms: 12, published: 10, position: 10 * M, at: 0, ...state,
   });
 const text = (selector: string) => place.querySelector(selector)?.textContent ?? "";
 const see = (selector: string, expected: string) => eventually(() => expect(text(selector)).toContain(expected));
@@ -105,18 +105,27 @@ describe("a replay that plays", () => {
     const writeText = (text: string) => Promise.resolve(void copied.push(text));
     Object.defineProperty(navigator, "clipboard", { value: { writeText }, configurable: true });
     await see("#deck-state", "PLAYING");
+    const bar = (n: number) => ({ ts: n * M, open: 1, high: 2, low: 1, close: 2, volume: 1, closed: true });
+    receive({ type: "bars", id: idOf("bars"), snapshot: true, bars: [7, 8, 9].map(bar) });
+    await see("#last-bar", "close 2.00");
     [...place.querySelectorAll("button")].find(({ textContent }) => textContent === "Share")?.click();
     await see(".share", "Link copied");
     const found = new URL(copied[0] ?? "");
     expect([found.pathname, Object.fromEntries(found.searchParams)]).toEqual([
-      "/", { replay: "u1", run: "r1", symbol: "replay/u1/coinbase:BTC/USD", interval: "1m" },
+      "/", {
+        replay: "u1", run: "r1", symbol: "replay/u1/coinbase:BTC/USD", interval: "1m", from: String(7 * M), to: String(9 * M),
+      },
     ]);
   });
 
   it("has its state and its clock in sight", async () => {
     await see("#deck-state", "PLAYING");
     await see("[data-figure='Virtual time']", "1970-01-01 00:10");
-    expect(text("[data-figure='Measured']")).toBe("59.8×");
+    expect(text("[data-figure='Measured']")).toBe("–");
+    tell({ at: 1_000, position: 11 * M });
+    tell({ at: 2_000, position: 12 * M - 376 });
+    await see("[data-figure='Measured']", "59.8×");
+    tell({ at: 2_500 });
     expect(text("[data-figure='Wanted']")).toBe("60× (1 min/s)");
     expect(text("[data-figure='Lateness']")).toBe("12 ms");
     expect(place.querySelector("[aria-label='Pause']")).not.toBeNull();
@@ -215,10 +224,51 @@ describe("a replay that plays", () => {
     expect([options?.includes("timeScale"), options?.includes("rightOffset"), others]).toEqual([true, false, []]);
   });
 
-  it("offers to play it again after its end", async () => {
+  it("offers to play it again after its end, and says so at every control that is off", async () => {
     tell({ ended: true });
     await see("#deck-state", "ENDED");
     await see(".buttons", "Play again");
+    const reason = "Ended: Play again plays it from the start";
+    expect(text("#ended")).toBe(reason);
+    const off = [...place.querySelectorAll<HTMLButtonElement>(".transport :is(button, select):disabled")];
+    expect(off.map(({ title }) => title)).toEqual(Array(off.length).fill(reason));
+    expect(off.length).toBe(11);
+  });
+
+  it("is played for an hour from a click on the strip after its end, by the form of a Replay", async () => {
+    const source = { store: { exchange: "coinbase", symbols: ["*"] } };
+    answers["/api/v1/replays"] = { replays: [resource("Replay", "tape", "u1", { source }, { phase: "Complete" })] };
+    await (await import("../src/data/resources")).replays.refresh();
+    tell({ ended: true });
+    await see("#deck-state", "ENDED");
+    const strip = place.querySelector<HTMLElement>(".strip");
+    vi.spyOn(strip as HTMLElement, "getBoundingClientRect").mockReturnValue(new DOMRect(0, 0, 600, 40));
+    strip?.dispatchEvent(new MouseEvent("click", { clientX: 200, bubbles: true }));
+    await eventually(() => expect(location.pathname).toBe("/new"));
+    expect(Object.fromEntries(new URLSearchParams(location.search))).toEqual({
+      kind: "replay", name: "tape-hour", exchange: "coinbase", symbols: "BTC/USD", interval: "1m", speed: "10",
+      from: "1970-01-01T00:20:00Z", to: "1970-01-01T01:20:00Z",
+    });
+  });
+
+  it("says of a hole under the pointer from when to when it is", async () => {
+    const strip = place.querySelector<HTMLElement>(".strip");
+    vi.spyOn(strip as HTMLElement, "getBoundingClientRect").mockReturnValue(new DOMRect(0, 0, 600, 40));
+    const titleAt = (clientX: number) => {
+      strip?.dispatchEvent(new MouseEvent("pointermove", { clientX, bubbles: true }));
+      return strip?.title;
+    };
+    await eventually(() => expect(titleAt(220)).toBe("No bars 01 Jan 00:20 – 01 Jan 00:25 (5 min)"));
+    await eventually(() => expect(titleAt(300)).toBe(""));
+  });
+
+  it("says in the dialog of a date where it has ended meanwhile", async () => {
+    window.dispatchEvent(new KeyboardEvent("keydown", { key: "g", bubbles: true }));
+    await eventually(() => expect(place.querySelector("#jump")).not.toBeNull());
+    tell({ ended: true });
+    await see("#deck-state", "ENDED");
+    place.querySelector("dialog form")?.dispatchEvent(new Event("submit", { bubbles: true, cancelable: true }));
+    await see("dialog [role='alert']", "Ended: Play again plays it from the start");
   });
 
   it("opens its dialogs by keys, which then have the keys", async () => {
@@ -448,6 +498,66 @@ describe("a run that has ended", () => {
     history.pushState(null, "", "/?run=r1&trade=open");
     window.dispatchEvent(new PopStateEvent("popstate"));
     await see("#trade", "No trade of this symbol is open.");
+  });
+
+  it("leads from a trade to the form of the hour around its entry", async () => {
+    answers["/api/v1/replays"] = {
+      replays: [resource("Replay", "tape", "u1", { source: { store: { exchange: "coinbase", symbols: ["*"] } } }, { phase: "Running" })],
+    };
+    answers["/api/v1/runs"] = { runs: [{ ...RUN, interval: "1m", state: "complete" }] };
+    history.replaceState(null, "", "/?run=r1&trade=3");
+    await show();
+    await see("#trade", "Play this hour at 10×");
+    const link = place.querySelector<HTMLAnchorElement>("#trade a");
+    const query = new URLSearchParams(link?.getAttribute("href")?.split("?")[1]);
+    expect([query.get("name"), query.get("from"), query.get("to")]).toEqual([
+      "cross-hour", "1969-12-31T23:34:00Z", "1970-01-01T00:34:00Z",
+    ]);
+  });
+
+  it("has the range of the address in sight, and not its trade", async () => {
+    history.replaceState(null, "", `/?run=r1&trade=3&from=${3 * M}&to=${7 * M}`);
+    await show();
+    await see("#trade", "Trade 3");
+    await eventually(() => expect(chart()?.["trade"]).toBe(`${3 * M} ${5 * M}`));
+    expect(brought).toEqual([{ from: 180, to: 420 }]);
+  });
+
+  it("has the range of the address in sight once that is played", async () => {
+    history.replaceState(null, "", `/?run=r1&from=${3 * M}&to=${11 * M}`);
+    await show();
+    await eventually(() => expect(chart()?.["last"]).toBe(String(9 * M)));
+    expect(brought).toEqual([]);
+    receive({ type: "bars", id: idOf("bars"), bars: [bar(10), bar(11)] });
+    await eventually(() => expect(brought).toEqual([{ from: 180, to: 660 }]));
+  });
+
+  it("is offered to another replay of its market, and shown there up to the position", async () => {
+    const others = ["ETH/USD", "BTC/USD"].map((symbol, n) => ({ ...RUN, run_id: `r${n}`, name: `on ${symbol}`, replay_uid: "", symbols: [symbol] }));
+    answers["/api/v1/runs"] = { runs: others };
+    answers["/api/runs/r1/equity"] = [4, 8, 11].map((minute, seq) => [seq, minute * M, 7, 0, null, null, null]);
+    const fill = { symbol: "BTC/USD", side: "buy", size: 1, price: 1 };
+    answers["/api/v1/runs/r1/fills"] = { fills: [5, 12].map((minute, seq) => ({ ...fill, seq, ts: minute * M })) };
+    await open();
+    for (const channel of ["replay", "bars"]) await subscribed(channel);
+    tell({ position: 10 * M });
+    receive({ type: "bars", id: idOf("bars"), snapshot: true, bars: [2, 3, 4, 5, 6, 7, 8, 9, 10, 11].map((n) => ({ ...bar(n), closed: false })) });
+    await see(".drawer", "No run on this replay.");
+    const offered = [...place.querySelectorAll<HTMLButtonElement>(".drawer .note button")];
+    expect(offered.map(({ textContent }) => textContent)).toEqual(["Show on BTC/USD here"]);
+    offered[0]?.click();
+    await see(".drawer", "up to the position");
+    for (const channel of ["fills", "equity", "run"]) await subscribed(channel);
+    receive({ type: "run", id: idOf("run"), state: "complete", message: "", shown_until: null, value: 4_321, ts: 12 * M });
+    for (const channel of ["fills", "equity"]) receive({ type: channel, id: idOf(channel), snapshot: true, fills: [], points: [] });
+    await eventually(() => expect(chart()?.["equity"]).toBe("2"));
+    expect(new URLSearchParams(location.search).get("replay")).toBe("u1");
+    const ticks = () => place.querySelector(".strip .buy")?.getAttribute("d")?.split("M").length;
+    expect([ticks(), text(".drawer").includes("4,321")]).toEqual([2, false]);
+    tell({ position: 4 * M, epoch: "1.0" });
+    await eventually(() => expect([chart()?.["equity"], ticks()]).toEqual(["1", 1]));
+    tell({ position: 12 * M, epoch: "1.0" });
+    await eventually(() => expect([chart()?.["equity"], ticks()]).toEqual(["3", 3]));
   });
 
   it("has nothing of a trade right of the last bar, and says so of a trade that it lacks", async () => {

@@ -11,6 +11,9 @@ export const drawn: FakeSeries[] = ((globalThis as { drawnSeries?: FakeSeries[] 
 /** For each chart, the options that it was given after it was made. */
 export const applied: unknown[][] = ((globalThis as { appliedOptions?: unknown[][] }).appliedOptions ??= []);
 
+/** The ranges that were brought into sight, in seconds. */
+export const brought: { from: number; to: number }[] = ((globalThis as { broughtRanges?: { from: number; to: number }[] }).broughtRanges ??= []);
+
 const nothing = () => undefined;
 
 function series(kind: unknown) {
@@ -32,7 +35,7 @@ function series(kind: unknown) {
 const timeScale = {
   subscribeVisibleLogicalRangeChange: nothing,
   scrollToPosition: nothing,
-  setVisibleRange: nothing,
+  setVisibleRange: (range: { from: number; to: number }) => void brought.push(range),
   scrollPosition: () => 0,
   logicalToCoordinate: () => null,
   width: () => 600,

@@ -13,6 +13,7 @@ const BACKTEST = {
   apiVersion: "tapedeck.dev/v1alpha1", kind: "Backtest", metadata: { name: "sma", namespace: "default", uid: "b1" },
   spec: { data: { replay: { name: "tape" } }, strategy: { builtin: "sma-cross" } }, status: { phase: "Running" },
 };
+const RUN = { run_id: "r1", replay_uid: "u1", exchange: "coinbase", symbols: ["BTC/USD"], state: "complete" };
 let runs: unknown[] = [];
 let spec: Record<string, unknown> = {};
 let replays: unknown[] = [];
@@ -24,6 +25,8 @@ function answer(address: string): unknown {
   if (address === "/api/v1/replays") return { replays: [replay] };
   if (address === "/api/v1/backtests") return { backtests: runs };
   if (address === "/api/v1/feeds") return { feeds: [] };
+  if (address === "/api/v1/runs") return { runs: [RUN, { ...RUN, run_id: "r2", exchange: "kraken" }] };
+  if (address === "/api/v1/namespaces/default/replays") return { metadata: { name: "tape-2", namespace: "default", uid: "u9" } };
   return {};
 }
 
@@ -170,6 +173,51 @@ describe("the transport", () => {
       ["controls", { step: 10 }], ["controls", { paused: true, seek: 540_000 }], ["controls", { speed: 2 }],
     ]);
   });
+});
+
+/** The address after a replay that has ended is played again, while another one plays. */
+async function addressAfterPlayAgain(search: string): Promise<Record<string, string>> {
+  const playing = { ...PLAYED, uid: "u2", name: "other" };
+  replays = [playing, { ...PLAYED, ended: true }];
+  history.replaceState(null, "", search);
+  const { resources, selection } = await deck();
+  await resources.runs.refresh();
+  const { playAgain, showAwaited } = await import("../src/transport/play_again");
+  const { tellSight } = await import("../src/deck/sights");
+  ends.push(tellSight(0, () => ({ from: 60_000, to: 120_000 })), showAwaited());
+  await playAgain({ apiVersion: "v", kind: "Replay", metadata: { name: "tape", namespace: "default", uid: "u1" }, spec });
+  await resources.played.refresh();
+  expect(selection.replay.value?.uid).toBe("u1"); // what was made has not started
+  replays = [{ ...PLAYED, uid: "u9", name: "tape-2", position: null }, ...replays];
+  await resources.played.refresh();
+  await vi.waitFor(() => expect(selection.replay.value?.uid).toBe("u9"));
+  return Object.fromEntries(new URLSearchParams(location.search));
+}
+
+it("what is played again takes the place of the ended one, with all that was shown of that", async () => {
+  const after = await addressAfterPlayAgain("/?replay=u1&run=r1&trade=3&symbol=replay/u1/coinbase:BTC/USD");
+  expect(after).toEqual({
+    replay: "u9", run: "r1", trade: "3", symbol: "replay/u9/coinbase:BTC/USD", from: "60000", to: "120000",
+  });
+});
+
+it("what is played again is shown without a run of another market", async () => {
+  const after = await addressAfterPlayAgain("/?replay=u1&run=r2&trade=3");
+  expect(after).toEqual({ replay: "u9", symbol: "replay/u9/coinbase:BTC/USD", from: "60000", to: "120000" });
+});
+
+it("what is played again does not take the place of what the reader has gone to meanwhile", async () => {
+  replays = [{ ...PLAYED, uid: "u2", name: "other" }, { ...PLAYED, ended: true }];
+  history.replaceState(null, "", "/?replay=u1");
+  const { resources, selection } = await deck();
+  const { awaited, playAgain, showAwaited } = await import("../src/transport/play_again");
+  ends.push(showAwaited());
+  await playAgain({ apiVersion: "v", kind: "Replay", metadata: { name: "tape", namespace: "default", uid: "u1" }, spec });
+  selection.choose({ replay: "u2" });
+  await vi.waitFor(() => expect(awaited.value).toBeNull());
+  replays = [{ ...PLAYED, uid: "u9", name: "tape-2" }, ...replays];
+  await resources.played.refresh();
+  expect(selection.replay.value?.uid).toBe("u2");
 });
 
 it("an ended replay is played again as another one, from its start", async () => {

@@ -32,9 +32,22 @@ it("copies the address, and says so for a moment", async () => {
   const copied: string[] = [];
   clipboard((text) => Promise.resolve(void copied.push(text)));
   await share();
-  expect([copied, said()]).toEqual([[`${location.origin}/run/r1?trade=7`], "Link copied"]);
+  expect([copied, said()]).toEqual([[`${location.origin}/run/r1?trade=7`], "Link copied: it opens on this computer only"]);
   await vi.advanceTimersByTimeAsync(4_000);
   expect(said()).toBe("");
+});
+
+it.each([
+  ["https://deck.example", "Link copied"], ["http://127.0.0.1:8080", "Link copied: it opens on this computer only"],
+  ["http://127.example", "Link copied"], ["http://[::1]:8080", "Link copied: it opens on this computer only"],
+])("says of %s: %s", async (origin, text) => {
+  const before = location.href;
+  const { happyDOM } = window as unknown as { happyDOM: { setURL: (url: string) => void } };
+  happyDOM.setURL(`${origin}/run/r1`);
+  clipboard(() => Promise.resolve());
+  await share();
+  expect(said()).toBe(text);
+  happyDOM.setURL(before);
 });
 
 it("shows the address where the browser does not copy it, until another view is shown", async () => {

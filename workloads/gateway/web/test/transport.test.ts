@@ -3,7 +3,10 @@ import { describe, expect, it } from "vitest";
 import { MINUTE } from "../src/chart/lengths";
 import type { ReplaySpec, ReplayState, Resource } from "../src/data/types";
 import { deckState, type Known } from "../src/deck/deck_state";
+import { recentStates, speedBetween } from "../src/deck/measured_speed";
 import { attachedRuns, nextName } from "../src/transport/attached_runs";
+import { timeIn } from "../src/chart/time_zone";
+import { holeAt, holeText } from "../src/transport/hole_text";
 import { choices, measuredLabel, nextSpeed, speedLabel } from "../src/transport/speeds";
 import { intervalMs, intervalsAhead, movedBy, nextClose, timeBack } from "../src/transport/steps";
 import { boxesOf, pathOf, shareOf, ticksOf, timeAt } from "../src/transport/strip_geometry";
@@ -65,7 +68,7 @@ describe("a time that is moved by bars", () => {
 
 const STATE: ReplayState = {
   replay: "u", namespace: "default", name: "tape", position: 500, range_from: 0, range_to: 1_000, epoch: "0.0", round: 0,
-  speed: 60, unpaced: false, measured_speed: 60, paused: false, ended: false, lateness_ms: 0, published: 5,
+  speed: 60, unpaced: false, measured_speed: 60, paused: false, ended: false, lateness_ms: 0, published: 5, at: 0,
 };
 const resource = (spec: ReplaySpec, status = {}): Resource<ReplaySpec> => ({
   apiVersion: "tapedeck.dev/v1alpha1", kind: "Replay", metadata: { name: "tape", namespace: "default", uid: "u" }, spec, status,
@@ -98,6 +101,22 @@ describe("the state of the deck", () => {
     ["has no broker", { services: { broker: false, database: true } }, "BROKER UNREACHABLE"],
     ["has no gateway", { socket: "lost" }, "GATEWAY UNREACHABLE"],
   ])("%s", (_, changes, word) => expect(deckState(known(changes)).word).toBe(word));
+});
+
+describe("the measured speed", () => {
+  const after = (...told: Partial<ReplayState>[]) =>
+    speedBetween(told.reduce<ReplayState[]>((recent, each) => recentStates(recent, { ...STATE, ...each }), []));
+  it.each<[string, Partial<ReplayState>[], number | null]>([
+    ["is not known at first", [{ at: 0, position: 0 }, { at: 1_999, position: 120_000 }], null],
+    ["is known after two seconds", [{ at: 0, position: 0 }, { at: 1_000, position: 55_000 }, { at: 2_000, position: 120_000 }], 60],
+    ["is that of five seconds", [{ at: 0, position: 0 }, { at: 1_000, position: 900_000 }, { at: 6_000, position: 1_000_000 }], 20],
+    ["is 0 where nothing moves", [{ at: 0, position: 500 }, { at: 2_000, position: 500 }], 0],
+    ["begins again after a seek", [{ at: 0, position: 0 }, { at: 2_000, position: 900_000, epoch: "1.0" }], null],
+    ["begins again at another speed", [{ at: 0, position: 0 }, { at: 2_000, position: 120_000, speed: 120 }], null],
+    ["begins with the first record", [{ at: 0, position: null }, { at: 2_000, position: 500 }, { at: 3_000, position: 60_500 }], null],
+    ["is none while it is paused", [{ at: 0, paused: true }, { at: 3_000, paused: true }], null],
+    ["is none after the end", [{ at: 0, ended: true }, { at: 3_000, ended: true }], null],
+  ])("%s", (_, told, speed) => expect(after(...told)).toBe(speed));
 });
 
 describe("runs that a seek ends", () => {
@@ -138,6 +157,14 @@ describe("the seek strip", () => {
       "M10.0 0h10.0v28H10.0zM50.0 0h1.0v28H50.0z",
     );
     expect(ticksOf([{ ts: 1_250 }, { ts: 1_500 }], RANGE, 100, 20)).toBe("M25.0 20h1.5v8h-1.5zM50.0 20h1.5v8h-1.5z");
+  });
+  it("says of a hole from when to when it is", () => {
+    const hole = { from: at("2018-04-04T16:48:00Z"), to: at("2018-04-05T00:00:00Z") };
+    expect(holeText(hole, (ts) => timeIn(ts, "UTC"))).toBe("No bars 04 Apr 16:48 – 05 Apr 00:00 (7.2 h)");
+    expect(holeText(hole, (ts) => timeIn(ts, "Asia/Kolkata"))).toBe("No bars 04 Apr 22:18 – 05 Apr 05:30 (7.2 h)");
+    expect([hole.from - 6, hole.from - 5, hole.to + 5, hole.to + 6].map((ts) => holeAt([hole], ts, 5))).toEqual([
+      undefined, hole, hole, undefined,
+    ]);
   });
   it("has few enough parts", () => {
     const known = [MINUTE, HOUR, MONTH];

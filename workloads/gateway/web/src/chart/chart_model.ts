@@ -3,6 +3,7 @@ import { signal } from "@preact/signals";
 import { get, messageOf } from "../data/request";
 import type { Bar, Resolution, SymbolInfo } from "../data/types";
 import { marketOf } from "../deck/defaults";
+import type { Sight } from "../deck/sights";
 import { decimalsOf, decimalsOfPrices, PRICE_DECIMALS } from "../format";
 import { type Added, CATALOGUE, formatOne } from "../indicators/catalogue";
 import { IndicatorLayer } from "../indicators/indicator_layer";
@@ -61,7 +62,10 @@ export class ChartModel {
   private added: readonly Added[] = [];
   private shownRun: { run: ShownRun; withEquity: boolean } | null = null;
   private shownTrade: ShownTrade | null = null;
-  private sought: DrawnTrade | null = null; // what is to be brought into sight when its bars are loaded
+  private wantedSight: Sight | null = null;
+  // What is to be brought into sight when its bars are loaded: a wanted range, or where there is none a trade.
+  private soughtSight: Sight | null = null;
+  private sought: DrawnTrade | null = null;
   private wanted = ""; // the series that was asked for
   private newest = -Infinity; // the open of the last bar that was given
   private retry: ReturnType<typeof setTimeout> | undefined;
@@ -129,11 +133,20 @@ export class ChartModel {
     this.expose();
   }
 
+  /** Bring a range of times into sight, of each series that is shown from now on, in place of a trade; null for none. */
+  setSight(sight: Sight | null): void {
+    if (sight?.from === this.wantedSight?.from && sight?.to === this.wantedSight?.to) return;
+    this.wantedSight = sight;
+    this.soughtSight = sight;
+    if (sight !== null) this.sought = null;
+    this.showSought();
+  }
+
   /** Show a trade of the run, and bring it into sight; null for none. */
   setTrade(shown: ShownTrade | null): void {
     if (shown?.trade === this.shownTrade?.trade && shown?.exchange === this.shownTrade?.exchange) return;
     this.shownTrade = shown;
-    this.sought = shown?.trade ?? null;
+    this.sought = this.wantedSight === null ? (shown?.trade ?? null) : null;
     if (this.shown.value === null) return;
     this.addLayers();
     this.showSought();
@@ -148,7 +161,8 @@ export class ChartModel {
     this.error.value = null;
     const decimals = decimalsOf(1 / info.pricescale);
     this.shown.value = { symbol, length, decimals, info };
-    this.sought = this.shownTrade?.trade ?? null;
+    this.soughtSight = this.wantedSight;
+    this.sought = this.wantedSight === null ? (this.shownTrade?.trade ?? null) : null;
     this.chart.begin(length, decimals);
     this.addLayers();
     this.feed = new BarFeed(symbol, length, {
@@ -251,8 +265,24 @@ export class ChartModel {
     this.chart.add(this.trade);
   }
 
-  /** Bring the trade into sight, once the bars from its entry on are loaded. */
   private showSought(): void {
+    if (this.soughtSight === null) this.showTrade();
+    else this.showSight(this.soughtSight);
+  }
+
+  /** Bring the range into sight, once its bars are loaded. A chart that nobody has moved waits until they are played. */
+  private showSight({ from, to }: Sight): void {
+    const [shown, first, last] = [this.shown.peek(), this.bars[0], this.bars.at(-1)];
+    if (shown === null || first === undefined || last === undefined) return;
+    if (first.ts > from && this.feed?.series.isComplete === false) return void this.feed.loadOlder();
+    const isPlayed = closeOf(last.ts, shown.length) > to;
+    if (!isPlayed && this.chart.isFollowing) return;
+    this.soughtSight = null;
+    if (isPlayed) this.chart.showRange(from, to, 0);
+  }
+
+  /** Bring the trade into sight, once the bars from its entry on are loaded. */
+  private showTrade(): void {
     const [trade, shown, first] = [this.sought, this.shown.peek(), this.bars[0]];
     if (trade === null || this.trade === null || shown === null || first === undefined) return;
     const { entry_ts } = trade;

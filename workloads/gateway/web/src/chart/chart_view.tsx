@@ -5,14 +5,19 @@ import { useEffect, useRef } from "preact/hooks";
 import { resolutions } from "../data/resources";
 import type { Loadable } from "../data/loadable";
 import type { RunFeed } from "../data/run_feed";
-import { addressProblem, parameter, replay, resolutionOf, run, runExchange, symbolOf, symbolProblem } from "../deck/selection";
+import { isOfMarket } from "../deck/defaults";
+import {
+  addressProblem, parameter, replay, resolutionOf, run, runExchange, symbolOf, symbolProblem, wantedSight,
+} from "../deck/selection";
 import { forgetSeen, sawBar } from "../deck/replay_state";
+import { tellSight } from "../deck/sights";
 import { DrawingLayer } from "../drawings/drawing_layer";
 import { parseIndicators } from "../indicators/catalogue";
 import type { DrawnTrade } from "../run/open_trade";
 import { Unreachable } from "../shell/panel";
 import { colors } from "../shell/theme";
 import { canControl, shownLength } from "../transport/actions";
+import { openHourFrom } from "../transport/hour_form";
 import { seek } from "../transport/seeks";
 import { takeBar } from "../transport/strip_data";
 import { ChartModel } from "./chart_model";
@@ -40,6 +45,7 @@ export function ChartView({ number, runFeed, trade, empty }: ChartViewProps) {
       onCrosshair: (ts) => (hovered.value = ts),
       onShiftClick: (ts) => {
         if (canControl.peek()) void seek(ts, { paused: false });
+        else openHourFrom(ts);
       },
       onBar: (symbol, bar, closes) => {
         sawBar(symbol, bar, closes);
@@ -49,7 +55,9 @@ export function ChartView({ number, runFeed, trade, empty }: ChartViewProps) {
     });
     model.value = made;
     drawings.value = new DrawingLayer(made);
+    const endSight = tellSight(number, () => made.chart.sight);
     return () => {
+      endSight();
       drawings.value?.dispose();
       made.dispose();
     };
@@ -74,7 +82,8 @@ export function ChartView({ number, runFeed, trade, empty }: ChartViewProps) {
   });
   useSignalEffect(() => {
     const [shown, feed] = [run.value, runFeed.value];
-    const belongs = shown !== null && (replay.value === null || shown.replay_uid === replay.value.uid);
+    const on = replay.value;
+    const belongs = shown !== null && (on === null || shown.replay_uid === on.uid || isOfMarket(shown, on));
     if (feed === null || shown === null || !belongs) model.value?.setRun(null, false);
     else
       model.value?.setRun(
@@ -82,6 +91,7 @@ export function ChartView({ number, runFeed, trade, empty }: ChartViewProps) {
         number === 0 && feed.equity.value.length > 0,
       );
   });
+  useSignalEffect(() => model.value?.setSight(wantedSight(number)));
   useSignalEffect(() => {
     const [exchange, shown] = [runExchange.value, trade.value.value];
     model.value?.setTrade(shown === null || exchange === null ? null : { exchange, trade: shown });

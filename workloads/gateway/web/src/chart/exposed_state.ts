@@ -1,7 +1,7 @@
 // What a chart shows, as attributes of its element: a canvas can be read neither by a browser test nor by a script.
 import type { Bar } from "../data/types";
+import type { Sight } from "../deck/sights";
 import type { IndicatorLayer } from "../indicators/indicator_layer";
-import type { DrawnWindow } from "./drawn_window";
 import type { RunLayer } from "./run_layer";
 import type { TradeLayer } from "./trade_layer";
 
@@ -45,8 +45,6 @@ export function exposeState(
 }
 
 /** The opens of the first and the last bar in sight, of those that the chart draws. */
-export function exposeSight(element: HTMLElement, bars: readonly Bar[], { range, sight }: DrawnWindow): void {
-  const first = bars[Math.max(range.from, Math.ceil(sight.from))];
-  const last = bars[Math.min(range.to, Math.ceil(sight.to)) - 1];
-  Object.assign(element.dataset, { sightFirst: text(first?.ts), sightLast: text(last?.ts) });
+export function exposeSight(element: HTMLElement, sight: Sight | null): void {
+  Object.assign(element.dataset, { sightFirst: text(sight?.from), sightLast: text(sight?.to) });
 }

@@ -3,6 +3,7 @@ import {
   CandlestickSeries, createChart, HistogramSeries, type IChartApi, type ISeriesApi, type MouseEventParams, PriceScaleMode,
 } from "lightweight-charts";
 import type { Bar, Resolution } from "../data/types";
+import type { Sight } from "../deck/sights";
 import type { Colors } from "../shell/theme";
 import { type BarChange, firstAt } from "./bar_series";
 import { type BarWindow, isOutgrown, windowAround } from "./bar_window";
@@ -138,6 +139,19 @@ export class PriceChart {
     this.window.willBeAt(sight.to - this.window.range.to);
   }
 
+  /** What of the drawn bars is in sight; null for none. */
+  get sight(): Sight | null {
+    const { range, sight } = this.window;
+    const first = this.bars[Math.max(range.from, Math.ceil(sight.from))];
+    const last = this.bars[Math.min(range.to, Math.ceil(sight.to)) - 1];
+    return first === undefined || last === undefined ? null : { from: first.ts, to: last.ts };
+  }
+
+  /** Whether the chart shows the last bar, and those that come after it. */
+  get isFollowing(): boolean {
+    return this.window.range.to === this.count && this.window.position > -1;
+  }
+
   /** Where the bar that opens at a time is, in pixels, also out of sight; null without bars. */
   coordinateOf(ts: number): number | null {
     return this.window.coordinateOf(firstAt(this.bars, ts));
@@ -202,7 +216,7 @@ export class PriceChart {
   private lookAround(): void {
     const { window } = this;
     if (!window.isSettled) return;
-    exposeSight(this.container, this.bars, window);
+    exposeSight(this.container, this.sight);
     if (!window.isEmpty && isOutgrown(window.range, window.sight, this.count)) this.plan();
   }
 

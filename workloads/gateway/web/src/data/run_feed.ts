@@ -1,5 +1,6 @@
-// The results of one run as they arrive: its figures, fills and equity, none of them beyond its replay's position.
-import { computed, type Signal, signal } from "@preact/signals";
+// The results of one run as they arrive: its figures, fills and equity, none of them beyond its replay's position, nor beyond
+// that of another replay on which it is shown.
+import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import { type Message, subscribe } from "./gateway_socket";
 import { get, messageOf } from "./request";
 import type { EquityPoint, Fill, RunFigures } from "./types";
@@ -11,15 +12,24 @@ const FILLS_MAX = 50_000;
 const RETRY_MS = 3_000;
 
 export class RunFeed {
-  readonly figures = signal<RunFigures | null>(null);
+  /** Of the whole run: null where it is shown up to a time. */
+  readonly figures = computed(() => (this.limit.value === Infinity ? this.told.value : null));
+  /** By seq, as the run numbers them. */
+  readonly fills: ReadonlySignal<readonly Fill[]>;
+  readonly equity: ReadonlySignal<readonly EquityPoint[]>;
   /** Why something of the run is missing; null where all is there. */
   readonly error = computed(() => this.refused.value ?? this.fillResults.error.value ?? this.equityResults.error.value);
+  private readonly told = signal<RunFigures | null>(null);
   private readonly refused = signal<string | null>(null);
   private readonly fillResults: Results<Fill>;
   private readonly equityResults: Results<EquityPoint>;
   private readonly end: () => void;
 
-  constructor(readonly id: string) {
+  /** ``limit``: nothing after this time is shown; without it nothing but the gateway limits what is. */
+  constructor(
+    readonly id: string,
+    private readonly limit: ReadonlySignal<number> = signal(Infinity),
+  ) {
     const path = encodeURIComponent(id);
     this.fillResults = new Results(
       { run: id, channel: "fills", field: "fills" },
@@ -31,24 +41,17 @@ export class RunFeed {
       () => get<EquityPoint[]>(`/api/runs/${path}/equity`, { points: EQUITY_POINTS }),
       ([seq]) => seq,
     );
+    this.fills = upTo(limit, this.fillResults.items, ({ ts }) => ts);
+    this.equity = upTo(limit, this.equityResults.items, ([, ts]) => ts);
     this.end = subscribe(
       { channel: "run", run: id },
       (message) => {
         if (message.type !== "run") return;
-        this.figures.value = message as unknown as RunFigures;
+        this.told.value = message as unknown as RunFigures;
         this.refused.value = null;
       },
       (reason) => (this.refused.value = reason),
     );
-  }
-
-  /** By seq, as the run numbers them. */
-  get fills(): Signal<readonly Fill[]> {
-    return this.fillResults.items;
-  }
-
-  get equity(): Signal<readonly EquityPoint[]> {
-    return this.equityResults.items;
   }
 
   close(): void {
@@ -56,6 +59,12 @@ export class RunFeed {
     this.fillResults.close();
     this.equityResults.close();
   }
+}
+
+/** The items that are not after a time, which are in order; the same ones until that makes a difference. */
+function upTo<T>(limit: ReadonlySignal<number>, items: ReadonlySignal<readonly T[]>, timeOf: (item: T) => number) {
+  const count = computed(() => items.value.findLastIndex((item) => timeOf(item) <= limit.value) + 1);
+  return computed(() => (count.value === items.value.length ? items.value : items.value.slice(0, count.value)));
 }
 
 interface Channel {

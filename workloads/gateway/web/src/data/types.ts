@@ -7,7 +7,7 @@ export type { BarItem as Bar, EquityPoint, RunFillRow as Fill, RunSummary as Run
 /** The fields of a message that do not belong to its subscription's thing. */
 type Sent = "seq" | "id" | "type";
 export type RunFigures = Omit<RunMessage, Sent>;
-export type ReplayState = Omit<ReplayMessage, Sent | "at">;
+export type ReplayState = Omit<ReplayMessage, Sent>;
 export type Services = Omit<ServicesState, Sent>;
 
 export interface Condition {

@@ -1,5 +1,5 @@
 // The start view: what there is at the left, charts in the middle, the run at the right, the transport bar below.
-import { type ReadonlySignal, useSignal, useSignalEffect } from "@preact/signals";
+import { computed, type ReadonlySignal, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { ChartView } from "../chart/chart_view";
 import { exchangeZone, parseZone, timeIn, ZONE_LABELS, zoneName, ZONES } from "../chart/time_zone";
@@ -13,14 +13,15 @@ import { changeGrid, dialog, searchedChart } from "../transport/actions";
 import { HelpDialog } from "../transport/help_dialog";
 import { JumpDialog } from "../transport/jump_dialog";
 import { listenToKeys } from "../transport/keys";
+import { showAwaited } from "../transport/play_again";
 import { SeekDialog } from "../transport/seek_dialog";
 import { followStrip } from "../transport/strip_data";
 import { TransportBar } from "../transport/transport_bar";
 import { layout, toggle, uncoverChart } from "./layout";
 import { Lists } from "./lists";
-import { followReplay } from "./replay_state";
+import { followReplay, position } from "./replay_state";
 import { RunDrawer } from "./run_drawer";
-import { chartCount, choose, isEmbedded, parameter, rememberShown, runId } from "./selection";
+import { chartCount, choose, isBorrowed, isEmbedded, parameter, rememberShown, runId } from "./selection";
 import { useShownTrade } from "./shown_trade";
 import { SymbolSearch } from "./symbol_search";
 
@@ -28,7 +29,7 @@ export function Deck() {
   useAll(played, runs, symbols, resolutions, replays, backtests, feeds);
   useEffect(() => {
     uncoverChart();
-    const ends = [rememberShown(), followReplay(), followStrip(), keepLooping(), listenToKeys()];
+    const ends = [rememberShown(), followReplay(), followStrip(), keepLooping(), showAwaited(), listenToKeys()];
     return () => ends.forEach((end) => end());
   }, []);
   const runFeed = useRunFeed();
@@ -63,11 +64,14 @@ function leaveFocus({ target, detail }: MouseEvent): void {
   if (detail > 0 && target instanceof Element) target.closest<HTMLElement>("button")?.blur();
 }
 
+/** How far the results of the shown run are shown, beside the gateway's own limit: that is of the run's replay. */
+const limit = computed(() => (isBorrowed.value ? (position.value ?? -Infinity) : Infinity));
+
 /** The results of the shown run, followed while it is shown. */
 function useRunFeed(): ReadonlySignal<RunFeed | null> {
   const feed = useSignal<RunFeed | null>(null);
   useSignalEffect(() => {
-    const made = runId.value === null ? null : new RunFeed(runId.value);
+    const made = runId.value === null ? null : new RunFeed(runId.value, limit);
     feed.value = made;
     return () => made?.close();
   });

@@ -31,6 +31,14 @@ export function defaultRun(runs: readonly Run[], replay: PlayedReplay | null): R
   return candidates.find(({ state }) => state === "running") ?? candidates[0] ?? null;
 }
 
+/** Whether a run has traded something that a replay plays, whichever data it was of. */
+export const isOfMarket = (run: Run, replay: PlayedReplay): boolean =>
+  run.exchange === replay.exchange && run.symbols.some((symbol) => replay.symbols.includes(symbol));
+
+/** The runs of other data that has what a replay plays. */
+export const runsOfMarket = (runs: readonly Run[], replay: PlayedReplay): Run[] =>
+  runs.filter((run) => run.replay_uid !== replay.uid && isOfMarket(run, replay));
+
 /** What a replay plays, or what the store has, as charts name it. */
 export const symbolsOf = (replay: PlayedReplay | null, stored: readonly SymbolListing[]): string[] =>
   replay === null

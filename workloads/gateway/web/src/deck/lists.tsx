@@ -7,7 +7,7 @@ import { Panel } from "../shell/panel";
 import { Link } from "../shell/router";
 import { layout, uncoverChart } from "./layout";
 import { progressOf, problemOf, speedOf, unlisted } from "./resource_facts";
-import { choose, replay, run } from "./selection";
+import { choose, NO_SIGHTS, replay, run } from "./selection";
 
 export function Lists({ format }: { format: (ts: number | null) => string }) {
   if (!layout.value.lists) return null;
@@ -120,6 +120,6 @@ function Unlisted({ known, format }: { known: readonly Resource[]; format: (ts: 
 const openReplay = ({ uid }: { uid: string }) => open({ replay: uid, run: null, symbol: null });
 
 function open(chosen: Record<string, string | null>): void {
-  choose(chosen);
+  choose({ ...NO_SIGHTS, ...chosen });
   uncoverChart();
 }

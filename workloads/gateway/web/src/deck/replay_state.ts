@@ -4,13 +4,18 @@ import { services, socketState, subscribe } from "../data/gateway_socket";
 import { resourceOf } from "../data/resources";
 import type { Bar, ReplayState } from "../data/types";
 import { deckState } from "./deck_state";
+import { recentStates, speedBetween } from "./measured_speed";
 import { replay } from "./selection";
 
 const told = signal<ReplayState | null>(null);
+const recent = signal<readonly ReplayState[]>([]);
 /** The event time of the last closed bar that a chart was given: newer than what is told once a second. */
 const seen = signal<{ uid: string; ts: number } | null>(null);
 
 export const replayState = computed(() => (told.value?.replay === replay.value?.uid ? told.value : null));
+
+/** How fast the shown replay runs; null while that is not known. */
+export const measuredSpeed = computed(() => (replayState.value === null ? null : speedBetween(recent.value)));
 
 export const resource = computed(() => resourceOf(replay.value));
 
@@ -49,6 +54,7 @@ export function followReplay(): () => void {
     end?.();
     const shown = uid.value;
     told.value = seen.value = null;
+    recent.value = [];
     end = shown === null ? null : subscribe({ channel: "replay", replay: shown }, receive);
   });
   return () => {
@@ -62,4 +68,5 @@ function receive(message: { type: string }): void {
   const state = message as unknown as ReplayState;
   if (state.epoch !== told.peek()?.epoch) forgetSeen();
   told.value = state;
+  recent.value = recentStates(recent.peek(), state);
 }

@@ -1,14 +1,18 @@
 // The right drawer: the shown run's state and headline figures, as they change.
+import type { ComponentChildren } from "preact";
 import { runs } from "../data/resources";
 import type { Loadable } from "../data/loadable";
 import type { RunFeed } from "../data/run_feed";
 import type { Run, RunFigures } from "../data/types";
 import { MISSING, number, percent } from "../format";
+import { ToChart } from "../run/chosen_trade";
 import type { DrawnTrade } from "../run/open_trade";
 import { Panel } from "../shell/panel";
 import { Link } from "../shell/router";
+import { hourAround } from "../transport/hour_form";
+import { runsOfMarket } from "./defaults";
 import { layout } from "./layout";
-import { choose, isOpenTrade, parameter, replay, run, tradeNumber } from "./selection";
+import { choose, isBorrowed, isOpenTrade, parameter, replay, run, tradeNumber } from "./selection";
 
 interface Figure {
   name: string;
@@ -34,6 +38,9 @@ const OPEN_METRICS: readonly [metric: string, name: string, digits: number][] = 
   ["open_orders", "Orders not filled", 0],
 ];
 
+/** So many runs are offered to be shown on a replay: the newest. */
+const OFFERED_RUNS = 5;
+
 interface RunDrawerProps {
   feed: RunFeed | null;
   trade: Loadable<DrawnTrade>;
@@ -45,12 +52,15 @@ export function RunDrawer({ feed, trade, format }: RunDrawerProps) {
   const shown = run.value;
   return (
     <aside class="drawer" aria-label="Run">
-      <Panel title="Run" of={runs.signal.value} actions={<RunChoice all={runs.value ?? []} />} empty={() => (shown === null ? "No run on this replay." : null)}>
+      <Panel title="Run" of={runs.signal.value} actions={<RunChoice all={runs.value ?? []} />} empty={(all) => (shown === null ? <NoRun all={all} /> : null)}>
         {() =>
           shown !== null && (
             <>
-              <Figures run={shown} feed={feed} format={format} />
-              <ShownTrade trade={trade} format={format} />
+              {isBorrowed.value ? <Borrowed feed={feed} /> : <Figures feed={feed} format={format} />}
+              <p class="note">
+                <Link to={{ view: "run", id: shown.run_id }}>Report</Link>
+              </p>
+              <ShownTrade run={shown} trade={trade} format={format} />
             </>
           )
         }
@@ -62,26 +72,62 @@ export function RunDrawer({ feed, trade, format }: RunDrawerProps) {
 /** The runs of the shown replay, or all where there is none. */
 function RunChoice({ all }: { all: readonly Run[] }) {
   const shown = replay.value;
-  const choices = shown === null ? all : all.filter(({ replay_uid }) => replay_uid === shown.uid);
+  const choices = shown === null ? all : all.filter(({ replay_uid, run_id }) => replay_uid === shown.uid || run_id === run.value?.run_id);
   if (choices.length === 0) return null;
   return (
     <select
       id="run"
       aria-label="Shown run"
       value={parameter("run") === "" ? "" : (run.value?.run_id ?? "")}
+      title={choices.filter(({ run_id }) => run_id === run.value?.run_id).map(choiceText).join()}
       onChange={({ currentTarget }) => choose({ run: currentTarget.value })}
     >
       <option value="">none</option>
-      {choices.map(({ run_id, name, strategy, state }) => (
-        <option key={run_id} value={run_id}>
-          {`${name}: ${strategy}${state === "running" ? "" : ` (${state})`}`}
+      {choices.map((each) => (
+        <option key={each.run_id} value={each.run_id}>
+          {choiceText(each)}
         </option>
       ))}
     </select>
   );
 }
 
-function Figures({ run: shown, feed, format }: { run: Run; feed: RunFeed | null; format: (ts: number | null) => string }) {
+/** Its strategy is told where its name does not. */
+const choiceText = ({ name, strategy, state }: Run): string =>
+  `${name}${name === strategy ? "" : `: ${strategy}`}${state === "running" ? "" : ` (${state})`}`;
+
+/** Other runs whose market the replay plays, to be shown on it. */
+function NoRun({ all }: { all: readonly Run[] }) {
+  const shown = replay.value;
+  const others = shown === null ? [] : runsOfMarket(all, shown).slice(0, OFFERED_RUNS);
+  return (
+    <>
+      <p>No run on this replay.</p>
+      {others.map(({ run_id, name }) => (
+        <p key={run_id}>
+          <button onClick={() => choose({ run: run_id, replay: shown?.uid ?? null })}>{`Show ${name} here`}</button>
+        </p>
+      ))}
+    </>
+  );
+}
+
+/** In place of figures, which are of the whole run: they would tell what comes after the position. */
+function Borrowed({ feed }: { feed: RunFeed | null }) {
+  return (
+    <>
+      <p class="note">This run was not on this replay. Its fills and equity are shown up to the position.</p>
+      <FeedProblem feed={feed} />
+    </>
+  );
+}
+
+function FeedProblem({ feed }: { feed: RunFeed | null }): ComponentChildren {
+  const problem = feed?.error.value ?? null;
+  return problem === null ? null : <p class="note stale">{problem}</p>;
+}
+
+function Figures({ feed, format }: { feed: RunFeed | null; format: (ts: number | null) => string }) {
   const told = feed?.figures.value ?? null;
   return (
     <>
@@ -98,22 +144,27 @@ function Figures({ run: shown, feed, format }: { run: Run; feed: RunFeed | null;
       </dl>
       {told !== null && <p class="note">{`As of ${format(told.ts)}`}</p>}
       {told === null && feed?.error.value === null && <p class="note loading">Loading</p>}
-      {feed !== null && feed.error.value !== null && <p class="note stale">{feed.error.value}</p>}
-      <p class="note">
-        <Link to={{ view: "run", id: shown.run_id }}>Report</Link>
-      </p>
+      <FeedProblem feed={feed} />
     </>
   );
 }
 
+interface ShownTradeProps {
+  run: Run;
+  trade: Loadable<DrawnTrade>;
+  format: (ts: number | null) => string;
+}
+
 /** The trade that is drawn on the chart. */
-function ShownTrade({ trade: { value, error }, format }: { trade: Loadable<DrawnTrade>; format: (ts: number | null) => string }) {
+function ShownTrade({ run: of, trade: { value, error }, format }: ShownTradeProps) {
   if (tradeNumber.value === null && !isOpenTrade.value) return null;
+  const hour = value === null ? null : hourAround(of, value.entry_ts);
   return (
     <p class="note" id="trade">
       {value !== null && `${tradeText(value, format)} `}
       {value === null && <span class="stale">{error ?? "Loading the trade"} </span>}
-      <button onClick={() => choose({ trade: null })}>Hide the trade</button>
+      <button onClick={() => choose({ trade: null })}>Hide the trade</button>{" "}
+      {hour !== null && <ToChart address={hour}>Play this hour at 10×</ToChart>}
     </p>
   );
 }

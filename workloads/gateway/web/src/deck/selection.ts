@@ -4,7 +4,8 @@ import { played, resolutions, runs, storedSymbols } from "../data/resources";
 import type { PlayedReplay, Resolution } from "../data/types";
 import { deckAddress, navigate } from "../shell/router";
 import { OPEN_TRADE } from "../run/chosen_trade";
-import { defaultReplay, defaultRun, namedReplay, namedSymbol, replayOf, shownSymbol, symbolsOf } from "./defaults";
+import { defaultReplay, defaultRun, isOfMarket, namedReplay, namedSymbol, replayOf, shownSymbol, symbolsOf } from "./defaults";
+import { type Sight, sightOf } from "./sights";
 
 export const CHARTS_MAX = 4;
 
@@ -39,8 +40,35 @@ export function chosenAddress(): string {
   const symbol = symbolOf(0);
   const shownNow = { replay: replay.peek()?.uid ?? "", run: runId.peek() ?? "", symbol, interval: resolutionOf(0)?.interval ?? "" };
   for (const [name, value] of Object.entries(shownNow)) if (value !== "") all.set(name, value);
+  for (let chart = 0; chart < chartCount.peek(); chart += 1)
+    for (const [name, ts] of Object.entries(sightOf(chart) ?? {})) all.set(parameterName(name, chart), String(ts));
   return `/?${all.toString()}`;
 }
+
+/** The same address on another replay of the same data. A run of another market is left. */
+export function addressOn(uid: string): string {
+  const [shownNow, shownRun] = [replay.peek(), run.peek()];
+  const all = new URLSearchParams(chosenAddress().slice("/?".length));
+  const next = new URLSearchParams([...all].map(([name, value]) => [name, value.replace(`replay/${shownNow?.uid}/`, `replay/${uid}/`)]));
+  next.set("replay", uid);
+  if (shownNow !== null && shownRun !== null && !isOfMarket(shownRun, shownNow)) for (const name of ["run", "trade"]) next.delete(name);
+  return `/?${next.toString()}`;
+}
+
+/** The range of times that the address wants a chart to have in sight; null where it has none. */
+export function wantedSight(chart: number): Sight | null {
+  const [from, to] = ["from", "to"].map((name) => parameter(name, chart) ?? "");
+  if (!isTime(from) || !isTime(to)) return null;
+  const sight = { from: Number(from), to: Number(to) };
+  return sight.from <= sight.to ? sight : null;
+}
+
+const isTime = (text: string | undefined): text is string => /^\d{1,15}$/.test(text ?? "");
+
+/** Without the ranges of the charts: they are of what was shown before. */
+export const NO_SIGHTS: Readonly<Record<string, null>> = Object.fromEntries(
+  Array.from({ length: CHARTS_MAX }, (_, chart) => ["from", "to"].map((name) => [parameterName(name, chart), null] as const)).flat(),
+);
 
 /** The replay that was shown last: it is kept as the default after its end. */
 const shown = signal<PlayedReplay | null>(null);
@@ -73,6 +101,8 @@ export const run = computed(() => {
 });
 
 export const runId = computed(() => run.value?.run_id ?? null);
+/** Whether the shown run is of other data than the shown replay: the gateway does not limit it to that one's position. */
+export const isBorrowed = computed(() => replay.value !== null && run.value !== null && run.value.replay_uid !== replay.value.uid);
 export const runExchange = computed(() => run.value?.exchange ?? null);
 
 /** The number of the run's trade that is shown; null for none. */

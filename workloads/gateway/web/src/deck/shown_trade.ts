@@ -7,7 +7,7 @@ import { type DrawnTrade, openTrade } from "../run/open_trade";
 import { PARTS_MS, tradeOf } from "../run/run_parts";
 import { marketOf } from "./defaults";
 import { position } from "./replay_state";
-import { isOpenTrade, replay, run, runExchange, runId, symbolOf, tradeNumber } from "./selection";
+import { isOpenTrade, replay, runExchange, runId, symbolOf, tradeNumber } from "./selection";
 
 export function useShownTrade(feed: ReadonlySignal<RunFeed | null>): ReadonlySignal<Loadable<DrawnTrade>> {
   const shown = useSignal<Loadable<DrawnTrade>>(LOADING);
@@ -31,11 +31,8 @@ function followClosed(shown: Signal<Loadable<DrawnTrade>>): (() => void) | undef
   return () => ends.forEach((end) => end());
 }
 
-/** How far a run may be shown: to the position of its replay, where that is known. Before its first record it has nothing. */
-const limit = computed(() => {
-  const shown = replay.value;
-  return shown === null || run.value?.replay_uid !== shown.uid ? Infinity : (position.value ?? -Infinity);
-});
+/** How far a run may be shown: to the position of the replay. Before its first record it has nothing. */
+const limit = computed(() => (replay.value === null ? Infinity : (position.value ?? -Infinity)));
 
 /** The trade that is open after the fills up to the replay's position. It stays the same one until its position does not. */
 function followOpen(feed: ReadonlySignal<RunFeed | null>, shown: Signal<Loadable<DrawnTrade>>): () => void {

@@ -7,6 +7,10 @@ import { address, route } from "./router";
 /** So long the button says that it has copied. */
 const SAID_MS = 4_000;
 
+/** Hosts that are the reader's own computer: a link to them leads nobody else here. */
+const LOOPBACK = /^(localhost|127\.[\d.]+|\[::1\])$/;
+const copiedText = () => (LOOPBACK.test(location.hostname) ? "Link copied: it opens on this computer only" : "Link copied");
+
 /** What was shared last, and the address of the page when it was. */
 interface Shared {
   link: string;
@@ -35,7 +39,7 @@ export function ShareButton() {
         <Icon name="share" />
         <span class="word">Share</span>
       </button>
-      <span role="status">{shared?.isCopied === true && "Link copied"}</span>
+      <span role="status">{shared?.isCopied === true && copiedText()}</span>
       {shared?.isCopied === false && (
         <input
           readOnly

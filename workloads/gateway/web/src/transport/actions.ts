@@ -30,6 +30,18 @@ export const canControl = computed(() => {
   return replay.value !== null && !follows && !["ENDED", "FAILED", "GATEWAY UNREACHABLE"].includes(word);
 });
 
+/** Why the shown replay takes no controls; null while it does. */
+export const noControls = computed<string | null>(() => {
+  const { word } = deck.value;
+  if (canControl.value) return null;
+  if (replay.value === null) return "No replay is shown";
+  if (word === "ENDED" || word === "FAILED") {
+    const state = word === "ENDED" ? "Ended" : "Failed";
+    return resource.value === null ? `${state}: its Replay was deleted` : `${state}: Play again plays it from the start`;
+  }
+  return word === "GATEWAY UNREACHABLE" ? "The gateway cannot be reached" : "It follows the clock of another Replay";
+});
+
 /** The speed that the controls want; null before it is known. */
 export const wantedSpeed = computed<Speed | null>(() => {
   const state = replayState.value;

@@ -4,7 +4,7 @@ import { position } from "../deck/replay_state";
 import { replay } from "../deck/selection";
 import { time } from "../format";
 import { Modal } from "../shell/modal";
-import { dialog } from "./actions";
+import { dialog, noControls } from "./actions";
 import { seek } from "./seeks";
 
 /** The time that a reader has written, as UTC: 2018-04-04, 2018-04-04 12:30, or with seconds. Null for another text. */
@@ -24,7 +24,9 @@ export function JumpDialog() {
   const go = (event: Event) => {
     event.preventDefault();
     const ts = parseTime(text.value);
-    if (ts === null) problem.value = `time: got ${text.value}, expected one like 2018-04-04 12:30`;
+    const refusal = noControls.peek(); // the replay may have ended since the dialog was opened
+    if (refusal !== null) problem.value = refusal;
+    else if (ts === null) problem.value = `time: got ${text.value}, expected one like 2018-04-04 12:30`;
     else if (ts < shown.range_from || ts > shown.range_to)
       problem.value = `time: got ${text.value}, expected one from ${time(shown.range_from)} to ${time(shown.range_to)}`;
     else {

@@ -1,10 +1,22 @@
 // A replay that has ended takes no more controls: playing it again makes another one of the same data.
+import { effect, signal, untracked } from "@preact/signals";
 import { messageOf, send } from "../data/request";
-import { refreshResources, replays } from "../data/resources";
+import { played, refreshResources, replays, resourceOf } from "../data/resources";
 import type { ReplaySpec, Resource } from "../data/types";
-import { choose } from "../deck/selection";
+import { addressOn, chosenAddress, replay } from "../deck/selection";
+import { navigate } from "../shell/router";
 import { nextName } from "./attached_runs";
 import { controlProblem } from "./controls";
+
+/** A replay that was made to play another one again, and has not started. */
+interface Awaited {
+  uid: string;
+  name: string;
+  /** The uid of the other one. */
+  again: string;
+}
+
+export const awaited = signal<Awaited | null>(null);
 
 /** What of a spec is played again: the data and how fast, not where somebody has sought or stopped. */
 export function againSpec({ seek, step, until, paused, ...spec }: ReplaySpec & Record<string, unknown>): ReplaySpec {
@@ -12,18 +24,36 @@ export function againSpec({ seek, step, until, paused, ...spec }: ReplaySpec & R
   return spec;
 }
 
-/** Make the replay, and show it. */
+/** Make the replay. The ended one stays in sight until it starts: the address names that, so that no other takes its place. */
 export async function playAgain({ apiVersion, kind, metadata, spec }: Resource<ReplaySpec>): Promise<void> {
   const { namespace } = metadata;
   const known = (replays.signal.peek().value ?? []).filter((each) => each.metadata.namespace === namespace);
   const name = nextName(metadata.name, new Set(known.map((each) => each.metadata.name)));
+  navigate(chosenAddress(), true);
   try {
     const body = { apiVersion, kind, metadata: { name, namespace }, spec: againSpec(spec) };
-    await send("POST", `/api/v1/namespaces/${namespace}/replays`, body);
+    const made = await send<Resource>("POST", `/api/v1/namespaces/${namespace}/replays`, body);
     controlProblem.value = null;
-    choose({ replay: null, run: null, symbol: null }); // the newest that plays
+    awaited.value = { uid: made.metadata.uid, name, again: metadata.uid };
     await refreshResources();
   } catch (error) {
     controlProblem.value = messageOf(error);
   }
+}
+
+/** Show what was made once it has started, unless the reader has gone to another replay; from now on. */
+export function showAwaited(): () => void {
+  return effect(() => {
+    const wanted = awaited.value;
+    if (wanted === null) return;
+    const { phase, message = "" } = resourceOf(wanted)?.status ?? {};
+    const isStarted = (played.value ?? []).some(({ uid }) => uid === wanted.uid);
+    const isLeft = replay.value?.uid !== wanted.again;
+    if (!isLeft && !isStarted && phase !== "Failed") return;
+    untracked(() => {
+      awaited.value = null;
+      if (!isLeft && isStarted) navigate(addressOn(wanted.uid));
+      else if (!isLeft) controlProblem.value = `${wanted.name}: ${message}`;
+    });
+  });
 }

@@ -5,9 +5,11 @@ import { position } from "../deck/replay_state";
 import { replay } from "../deck/selection";
 import type { Fill, PlayedReplay } from "../data/types";
 import { pointA, pointB, setPoint } from "./ab_loop";
-import { canControl, LONG_STEP, stepBack, stepForward, stepLength, toEnd, toStart } from "./actions";
+import { canControl, LONG_STEP, noControls, stepBack, stepForward, stepLength, toEnd, toStart } from "./actions";
+import { holeAt, holeText } from "./hole_text";
+import { hourFrom, openHourFrom } from "./hour_form";
 import { seek } from "./seeks";
-import { furthest, holes, prices } from "./strip_data";
+import { furthest, type Hole, holes, prices } from "./strip_data";
 import { movedBy } from "./steps";
 import { boxesOf, pathOf, shareOf, TICK, ticksOf, timeAt } from "./strip_geometry";
 
@@ -43,6 +45,7 @@ export function SeekStrip(props: SeekStripProps) {
 
 function Strip({ fills, format, shown }: SeekStripProps & { shown: PlayedReplay }) {
   const element = useRef<HTMLDivElement>(null);
+  const pointed = useSignal<Hole | undefined>(undefined);
   const dragged = useSignal<{ handle: Handle; ts: number } | null>(null);
   const range = { from: shown.range_from, to: shown.range_to };
   const x = (ts: number) => shareOf(ts, range) * WIDTH;
@@ -55,9 +58,9 @@ function Strip({ fills, format, shown }: SeekStripProps & { shown: PlayedReplay 
     return [of("buy", HEIGHT - TICK), of("sell", 0)];
   }, [fills]);
 
-  const timeOf = (event: PointerEvent) => {
+  const timeOf = ({ clientX }: MouseEvent) => {
     const { left, width } = element.current?.getBoundingClientRect() ?? { left: 0, width: 1 };
-    return timeAt((event.clientX - left) / width, range);
+    return timeAt((clientX - left) / width, range);
   };
   const grab = (handle: Handle) => (event: PointerEvent) => {
     if (!canControl.value || event.button !== 0) return;
@@ -67,6 +70,7 @@ function Strip({ fills, format, shown }: SeekStripProps & { shown: PlayedReplay 
     dragged.value = { handle, ts: timeOf(event) };
   };
   const drag = (event: PointerEvent) => {
+    pointed.value = holeAt(holes.value, timeOf(event), (range.to - range.from) / WIDTH);
     if (dragged.value !== null) dragged.value = { ...dragged.value, ts: timeOf(event) };
   };
   const drop = () => {
@@ -75,6 +79,7 @@ function Strip({ fills, format, shown }: SeekStripProps & { shown: PlayedReplay 
     if (dropped?.handle === "position") void seek(dropped.ts);
     else if (dropped !== null) void setPoint(dropped.handle, dropped.ts);
   };
+  const hint = hourFrom(range.from) === null ? (noControls.value ?? undefined) : "Ended: a click plays the hour from there at 10×";
   const cancel = () => (dragged.value = null);
   const press = (handle: Handle) => (event: KeyboardEvent) => {
     const bars = moveOf(event);
@@ -90,6 +95,8 @@ function Strip({ fills, format, shown }: SeekStripProps & { shown: PlayedReplay 
       ref={element}
       class="strip"
       data-furthest={furthest.value ?? ""}
+      title={pointed.value === undefined ? hint : holeText(pointed.value, format)}
+      onClick={(event) => openHourFrom(timeOf(event))}
       onPointerDown={grab("position")}
       onPointerMove={drag}
       onPointerUp={drop}

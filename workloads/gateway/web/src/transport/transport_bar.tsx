@@ -1,16 +1,16 @@
 // The transport bar: the buttons of the deck, the seek strip, and what its clock says.
 import { refusal } from "../data/gateway_socket";
-import { deck, position, replayState, resource } from "../deck/replay_state";
+import { deck, measuredSpeed, position, replayState, resource } from "../deck/replay_state";
 import { replay } from "../deck/selection";
 import type { Fill } from "../data/types";
-import { number } from "../format";
+import { MISSING, number } from "../format";
 import { isLooping, isRepeating, pointA, pointB, setPoint, toggleLoop } from "./ab_loop";
 import {
-  canControl, dialog, LONG_STEP, playOrPause, setSpeed, stepBack, stepForward, toEnd, toStart, wantedSpeed,
+  canControl, dialog, LONG_STEP, noControls, playOrPause, setSpeed, stepBack, stepForward, toEnd, toStart, wantedSpeed,
 } from "./actions";
 import { controlProblem, sending } from "./controls";
 import { Icon } from "./icons";
-import { playAgain } from "./play_again";
+import { awaited, playAgain } from "./play_again";
 import { SeekStrip } from "./seek_strip";
 import { undo, undoable } from "./seeks";
 import { choices, measuredLabel, type Speed, speedLabel } from "./speeds";
@@ -31,10 +31,10 @@ export function TransportBar({ fills, format }: TransportProps) {
         <Buttons />
         <Loop />
         <SpeedLadder />
-        <button onClick={() => (dialog.value = "jump")} disabled={!canControl.value} title="Go to a date (G)">
+        <button onClick={() => (dialog.value = "jump")} disabled={!canControl.value} title={noControls.value ?? "Go to a date (G)"}>
           Go to
         </button>
-        <button class="undo" onClick={() => void undo()} disabled={undoable.value === null || !canControl.value} title="Undo the last seek (Ctrl Z)">
+        <button class="undo" onClick={() => void undo()} disabled={undoable.value === null || !canControl.value} title={noControls.value ?? "Undo the last seek (Ctrl Z)"}>
           <Icon name="undo" />
           <span>Undo seek</span>
         </button>
@@ -44,6 +44,7 @@ export function TransportBar({ fills, format }: TransportProps) {
           {shown !== null && reason !== "" && <span>{reason}</span>}
         </p>
       </div>
+      <Ended />
       <Clock format={format} />
       <Problem />
     </section>
@@ -55,30 +56,38 @@ function PlayAgain() {
   const ended = ["ENDED", "FAILED"].includes(deck.value.word) ? resource.value : null;
   if (ended === null) return null;
   return (
-    <button class="primary" onClick={() => void playAgain(ended)} title="Make another Replay of the same data">
+    <button class="primary" onClick={() => void playAgain(ended)} disabled={awaited.value !== null} title="Make another Replay of the same data">
       Play again
     </button>
   );
 }
 
+/** Why the controls of a replay that is over are off, or which one is about to take its place. */
+function Ended() {
+  const { word } = deck.value;
+  if (replay.value === null || (word !== "ENDED" && word !== "FAILED")) return null;
+  return <p id="ended" role="status">{awaited.value === null ? noControls.value : `${awaited.value.name} starts`}</p>;
+}
+
 function Buttons() {
-  const off = !canControl.value;
+  const refusal = noControls.value;
+  const off = refusal !== null;
   const plays = deck.value.word === "PLAYING" || deck.value.word === "BROKER UNREACHABLE";
   return (
     <div class="group" role="group" aria-label="Play">
-      <button onClick={() => void toStart()} disabled={off} title="To the start" aria-label="To the start">
+      <button onClick={() => void toStart()} disabled={off} title={refusal ?? "To the start"} aria-label="To the start">
         <Icon name="start" />
       </button>
-      <button onClick={(event) => void stepBack(event.shiftKey ? LONG_STEP : 1)} disabled={off} title="One bar back (←)" aria-label="One bar back">
+      <button onClick={(event) => void stepBack(event.shiftKey ? LONG_STEP : 1)} disabled={off} title={refusal ?? "One bar back (←)"} aria-label="One bar back">
         <Icon name="back" />
       </button>
-      <button class="play" onClick={() => void playOrPause()} disabled={off} title="Space" aria-label={plays ? "Pause" : "Play"}>
+      <button class="play" onClick={() => void playOrPause()} disabled={off} title={refusal ?? "Space"} aria-label={plays ? "Pause" : "Play"}>
         <Icon name={plays ? "pause" : "play"} />
       </button>
-      <button onClick={(event) => void stepForward(event.shiftKey ? LONG_STEP : 1)} disabled={off} title="One bar forward (→)" aria-label="One bar forward">
+      <button onClick={(event) => void stepForward(event.shiftKey ? LONG_STEP : 1)} disabled={off} title={refusal ?? "One bar forward (→)"} aria-label="One bar forward">
         <Icon name="forward" />
       </button>
-      <button onClick={() => void toEnd()} disabled={off} title="To the end" aria-label="To the end">
+      <button onClick={() => void toEnd()} disabled={off} title={refusal ?? "To the end"} aria-label="To the end">
         <Icon name="end" />
       </button>
     </div>
@@ -87,7 +96,8 @@ function Buttons() {
 
 /** A and B are set at virtual time; with Shift they are removed. */
 function Loop() {
-  const off = !canControl.value;
+  const refusal = noControls.value;
+  const off = refusal !== null;
   const on = isLooping.value || isRepeating.value;
   const points = { a: pointA.value, b: pointB.value };
   const set = (point: "a" | "b") => (event: MouseEvent) => void setPoint(point, event.shiftKey ? null : position.value);
@@ -100,12 +110,12 @@ function Loop() {
           onClick={set(point)}
           disabled={off}
           aria-pressed={points[point] !== null}
-          title={`Set ${point.toUpperCase()} at virtual time (with Shift: remove it)`}
+          title={refusal ?? `Set ${point.toUpperCase()} at virtual time (with Shift: remove it)`}
         >
           {point.toUpperCase()}
         </button>
       ))}
-      <button onClick={() => void toggleLoop()} disabled={off} aria-pressed={on} title={`Loop ${what} (L)`} aria-label={`Loop ${what}`}>
+      <button onClick={() => void toggleLoop()} disabled={off} aria-pressed={on} title={refusal ?? `Loop ${what} (L)`} aria-label={`Loop ${what}`}>
         <Icon name="loop" />
       </button>
     </div>
@@ -122,7 +132,7 @@ function SpeedLadder() {
   return (
     <label class="speed">
       <span>Speed</span>
-      <select id="speed" onChange={change} disabled={!canControl.value || current === null} value={String(current ?? "")} title="Slower [ faster ]">
+      <select id="speed" onChange={change} disabled={!canControl.value || current === null} value={String(current ?? "")} title={noControls.value ?? "Slower [ faster ]"}>
         {current === null && <option value="">–</option>}
         {choices(current).map((each: Speed) => (
           <option key={each} value={String(each)}>
@@ -136,11 +146,11 @@ function SpeedLadder() {
 
 function Clock({ format }: { format: (ts: number | null) => string }) {
   const state = replayState.value;
-  const wanted = wantedSpeed.value;
+  const [wanted, measured] = [wantedSpeed.value, measuredSpeed.value];
   const figures: [name: string, text: string][] = [
     ["Virtual time", format(replay.value === null ? null : position.value)],
     ["Wanted", wanted === null ? "–" : speedLabel(wanted)],
-    ["Measured", state === null ? "–" : measuredLabel(state.measured_speed)],
+    ["Measured", measured === null ? MISSING : measuredLabel(measured)],
     ["Lateness", state === null ? "–" : `${number(state.lateness_ms, 0)} ms`],
     ["Round", state === null ? "–" : String(state.round + 1)],
   ];
