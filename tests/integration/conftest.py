@@ -1,4 +1,4 @@
-"""Fixtures of a gateway process, clients of its WebSocket, and a recorder with its services."""
+"""Fixtures of a gateway process, a browser's page, clients of its WebSocket, and a recorder with its services."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page
 from websockets.sync.client import connect
 
+from pods.browser import open_browser
 from pods.channel_client import ChannelClient, OpenSocket
 from pods.gateway import Gateway, running_gateway
 from pods.machine import Machine, running_machine
@@ -38,6 +40,13 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 def gateway(tmp_path: Path, connections: Connections) -> Iterator[Gateway]:
     with running_gateway(tmp_path, as_role(connections, "tapedeck_reader")) as gateway:
         yield gateway
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """An empty page of a browser."""
+    with open_browser() as page:
+        yield page
 
 
 @pytest.fixture

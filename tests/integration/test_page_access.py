@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import tapedeck_gateway
-from pods.browser import BROWSER_TESTS, PHONE, WIDE, open_browser, wait_for
+from pods.browser import BROWSER_TESTS, PHONE, WIDE, wait_for
 from pods.expected_bars import T0
 from pods.gateway import (
     MINUTE,
@@ -47,12 +46,6 @@ VIEWS = {
 }  # fmt: skip
 
 pytestmark = [*BROWSER_TESTS, pytest.mark.skipif(not AXE.exists(), reason="no axe-core: run `make lint-page`")]
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    with open_browser() as page:
-        yield page
 
 
 def store_runs(store: str, replay: str) -> None:

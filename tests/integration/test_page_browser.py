@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -15,7 +14,7 @@ from PIL import Image, ImageStat
 from playwright.sync_api import Page, Response, ViewportSize, expect
 
 from pods import browser
-from pods.browser import BROWSER_TESTS, PHONE, WIDE, open_browser, save_screenshot, shown, wait_for
+from pods.browser import BROWSER_TESTS, PHONE, WIDE, save_screenshot, shown, wait_for
 from pods.gateway import (
     MINUTE,
     Gateway,
@@ -37,18 +36,6 @@ FIRST_VIEW_BYTES = 300_000
 DRAWN = "() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
 
 pytestmark = BROWSER_TESTS
-
-
-@pytest.fixture
-def gateway(tmp_path: Path, connections: Connections) -> Iterator[Gateway]:
-    with running_gateway(tmp_path, connections) as gateway:
-        yield gateway
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    with open_browser() as page:
-        yield page
 
 
 def picture_hash(page: Page) -> str:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from pods.browser import BROWSER_TESTS, open_browser, shown, wait_for
-from pods.gateway import MINUTE, Gateway, ReplayTopic, insert_bars, running_gateway, walk
+from pods.browser import BROWSER_TESTS, shown, wait_for
+from pods.gateway import MINUTE, Gateway, ReplayTopic, insert_bars, walk
 from pods.panning import narrow_bars, pan_through
 from tapedeck_common.market import Bar, event_time
 from tapedeck_common.settings import Connections
@@ -20,18 +18,6 @@ T0 = 1_522_800_000_000
 NARROWEST = 0.5  # pixels of a bar
 
 pytestmark = BROWSER_TESTS
-
-
-@pytest.fixture
-def gateway(tmp_path: Path, connections: Connections) -> Iterator[Gateway]:
-    with running_gateway(tmp_path, connections) as gateway:
-        yield gateway
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    with open_browser() as page:
-        yield page
 
 
 def bar_under_pointer(page: Page, bars: list[Bar]) -> Bar:

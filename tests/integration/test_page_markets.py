@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import count, pairwise
 from typing import Any
 
 import psycopg
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from pods.browser import BROWSER_TESTS, PHONE, open_browser, save_screenshot, wait_for
+from pods.browser import BROWSER_TESTS, PHONE, save_screenshot, wait_for
 from pods.expected_bars import T0
 from pods.gateway import MINUTE, Gateway, insert_bars, walk
 from tapedeck_common.kafka import producer
@@ -26,12 +24,6 @@ from waits import eventually
 pytestmark = BROWSER_TESTS
 DAY = 1_440 * MINUTE
 MANY = 3_000
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    with open_browser() as page:
-        yield page
 
 
 def panel(page: Page, title: str) -> Locator:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 from playwright.sync_api import Page, expect
 
-from pods.browser import BROWSER_TESTS, PHONE, WIDE, open_browser, save_screenshot, wait_for
+from pods.browser import BROWSER_TESTS, PHONE, WIDE, save_screenshot, wait_for
 from pods.expected_bars import T0
 from pods.gateway import Gateway, insert_bars, insert_equity, insert_fills, insert_run, insert_trades, walk
 from tapedeck_common.market import event_time
@@ -20,12 +18,6 @@ from tapedeck_common.market import event_time
 pytestmark = BROWSER_TESTS
 HELD = 12  # bars of a trade
 HOUR = 3_600_000
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    with open_browser() as page:
-        yield page
 
 
 def store_run(store: str, run_id: str, *, trades: int, fast: int) -> list[float]:

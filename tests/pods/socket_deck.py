@@ -13,6 +13,7 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from tapedeck_common.settings import Connections
+from tapedeck_crds.json import Json
 from tapedeck_deck.embedded.api_socket import ApiSocket
 from tapedeck_deck.embedded.object_api import ObjectApi
 from tapedeck_deck.embedded.objects import Objects
@@ -28,6 +29,8 @@ from waits import eventually
 
 CONTROL, DESK = "c" * 32, "d" * 32
 URL = "http://127.0.0.1"
+SOURCE = {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}
+TYPES = {"Feed": "feeds", "Replay": "replays", "Backtest": "backtests"}
 
 
 class NoReplays:
@@ -98,6 +101,25 @@ def serving_socket(home: StateDir) -> Iterator[StateDir]:
         loop.close()
         objects.close()
         assert not home.api_socket.exists()
+
+
+@contextmanager
+def socket_deck(home: StateDir, tokens: Path) -> Iterator[SocketDeck]:
+    """A served deck with the tokens of ``write_tokens``."""
+    deck = SocketDeck(home, write_tokens(tokens), GatewayOptions())
+    yield deck
+    deck.close()
+
+
+def manifest(kind: str = "Replay", name: str = "tape", **spec: Any) -> Json:
+    """A resource that a deck takes."""
+    filled: Json = {"source": SOURCE} if kind == "Replay" else {}
+    if kind == "Backtest":
+        filled = {"data": SOURCE, "strategy": {"builtin": "sma-cross"}}
+    if kind == "Feed":
+        filled = {"exchange": "binance", "symbols": ["BTC/USDT"]}
+    metadata = {"name": name}
+    return {"apiVersion": "tapedeck.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": {**filled, **spec}}
 
 
 def write_tokens(folder: Path) -> Path:

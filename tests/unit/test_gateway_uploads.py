@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from layouts.small_files import BARS, HEADER, MINUTE, ROWS, T0
-from pods.socket_deck import SocketDeck, long_home, serving_socket, write_tokens
+from pods.socket_deck import SocketDeck, long_home, serving_socket, socket_deck
 from tapedeck_crds.json import Json
 from tapedeck_deck.cli.app import app
 from tapedeck_deck.embedded.state_dir import StateDir
@@ -38,9 +38,8 @@ def home(tmp_path: Path) -> Iterator[StateDir]:
 
 @pytest.fixture
 def deck(home: StateDir, tmp_path: Path) -> Iterator[SocketDeck]:
-    deck = SocketDeck(home, write_tokens(tmp_path / "tokens"), GatewayOptions())
-    yield deck
-    deck.close()
+    with socket_deck(home, tmp_path / "tokens") as deck:
+        yield deck
 
 
 def send(deck: SocketDeck, upload: str, name: str, content: bytes | str, **query: int) -> httpx.Response:
