@@ -85,10 +85,18 @@ def _run(command: list[str], folder: Path) -> None:
 
 
 def _remove_unused(cache: Path) -> None:
-    for complete in cache.glob("*/complete"):
-        if time.time() - complete.stat().st_mtime > KEPT_SECONDS:
-            shutil.rmtree(complete.parent, ignore_errors=True)
-            complete.parent.with_suffix(".lock").unlink(missing_ok=True)
+    """Also what an interrupted build left. A lock stays: another session may wait for it."""
+    for path in cache.glob("*.lock"):
+        folder = path.with_suffix("")
+        with path.open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue  # it is made now
+            complete = folder / "complete"
+            used = (complete if complete.exists() else path).stat().st_mtime
+            if time.time() - used > KEPT_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def user_variables(environment: Path) -> dict[str, str]:

@@ -92,9 +92,9 @@ def test_the_environment_has_what_users_install_and_nothing_of_developers(instal
 @pytest.mark.parametrize(
     ("receipt", "command"),
     [
-        ("uv-receipt.toml", "uv tool install --reinstall tapedeck"),
+        ("uv-receipt.toml", "uv tool upgrade --reinstall tapedeck"),
         ("pipx_metadata.json", "pipx reinstall tapedeck"),
-        ("", "{python} -m pip install --force-reinstall tapedeck"),
+        ("", "{python} -m pip install --force-reinstall {wheel}"),
     ],
 )
 def test_a_command_without_its_packages_says_what_the_installer_needs(
@@ -111,7 +111,7 @@ def test_a_command_without_its_packages_says_what_the_installer_needs(
     assert (done.returncode, done.stdout) == (1, "")
     said = re.fullmatch(r"tapedeck: the package \w+ is missing in (\S+): install it and others by: (.*)\n", done.stderr)
     assert said is not None, done.stderr
-    assert said.groups() == (str(folder), command.format(python=python))
+    assert said.groups() == (str(folder), command.format(python=python, wheel=wheel.as_uri()))
 
 
 def test_the_demo_runs_without_a_clone(installed: Path, tmp_path: Path) -> None:

@@ -8,12 +8,14 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from pods.socket_deck import manifest
 from tapedeck_crds.json import Json
 from tapedeck_crds.parse import InvalidResource
+from tapedeck_crds.resource import FINAL_PHASES, Phase
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.processes import wait_exit
@@ -201,6 +203,14 @@ def test_what_is_over_is_left_out_with_all_that_belongs_to_it(objects: Objects) 
     assert names(objects.list_unfinished("Replay")) == ["left"]
     assert names(objects.list_descendants("Pod", left["metadata"]["uid"])) == ["left-pod"]
     assert objects.uids("Replay") == {over["metadata"]["uid"], left["metadata"]["uid"]}
+
+
+@pytest.mark.parametrize("phase", get_args(Phase))
+def test_what_is_over_is_what_has_a_final_phase(objects: Objects, phase: str) -> None:
+    for kind in ("Feed", "Replay", "Backtest"):
+        objects.apply(manifest(kind, "x"))
+        objects.set_status(kind, "default", "x", {"phase": phase})
+        assert bool(objects.list_unfinished(kind)) == (phase not in FINAL_PHASES)
 
 
 def test_a_file_of_an_earlier_schema_tells_what_is_over_too(tmp_path: Path) -> None:

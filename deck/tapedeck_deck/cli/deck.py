@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tapedeck_deck.cli.health import Finding
 
 CHECK_SECONDS = 2.0
-SHOWN_FACTS = ("pid", "started", "gateway", "broker", "kafka", "dsn", "prometheus")
+SHOWN_FACTS = ("pid", "started", "gateway", "broker", "kafka", "dsn", "prometheus", "traces")
 UNHEALTHY_MAX = 10  # that are shown as text
 
 
@@ -73,6 +73,8 @@ def up(
     print(f"the deck is running after {time.monotonic() - started:.1f} s: {facts['gateway']}")
     if metrics:
         print(f"Prometheus: {facts['prometheus']}")
+    if "traces" in facts:
+        print(f"traces: {facts['traces']}")
     print_note(
         "next: `tapedeck apply -f examples/` plays the samples, `tapedeck get all -w` shows them, "
         "`tapedeck page` prints the page's address with its token, `tapedeck down` stops"
@@ -182,8 +184,10 @@ def print_status(home: StateDir, state: Json) -> None:
         broker = f"{state['broker']} (account: {state['kafka']})"
         addresses = {"page": state["gateway"], "broker": broker, "database": state["dsn"]}
         rows = [[part, state["parts"][part], address] for part, address in addresses.items()]
-        if state["prometheus"]:
+        if state.get("prometheus"):
             rows.append(["prometheus", "", state["prometheus"]])
+        if state.get("traces"):
+            rows.append(["traces", "", state["traces"]])
         for line in TextTable(["part", "state", "address"]).lines(rows, header=False):
             print(line)
     if state["sandbox"]:

@@ -116,8 +116,8 @@ def _programs(machine: Machine) -> Iterator[MachineFinding]:
     else:
         yield MachineFinding("python", "ok", version)
     if machine.missing_packages:
-        todo = f"{reinstall(Path(sys.prefix))}, or `make demo` in a clone"
-        yield MachineFinding("packages", "bad", f"missing: {', '.join(machine.missing_packages)}", todo)
+        missing = f"missing: {', '.join(machine.missing_packages)}"
+        yield MachineFinding("packages", "bad", missing, reinstall(Path(sys.prefix)))
     else:
         yield MachineFinding("packages", "ok", "broker, database and engine are installed")
     if machine.jars_present:

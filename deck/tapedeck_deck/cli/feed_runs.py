@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from tapedeck_crds.json import Json
-from tapedeck_crds.resource import FINAL_PHASES
+from tapedeck_crds.resource import is_finished
 from tapedeck_deck.cli.changes import apply
 from tapedeck_deck.cli.context import NOT_RUNNING, open_objects, print_note
 from tapedeck_deck.cli.kinds import find
@@ -59,9 +59,8 @@ def _final_statuses(home: StateDir, names: Sequence[str], progress: ProgressBars
             feeds = [find(objects, "Feed", NAMESPACE, name) for name in names]
         for feed in feeds:
             progress.update(feed)
-        statuses: list[Json] = [feed.get("status", {}) for feed in feeds]
-        if all(status.get("phase") in FINAL_PHASES for status in statuses):
-            return statuses
+        if all(map(is_finished, feeds)):
+            return [feed["status"] for feed in feeds]
         if home.running() is not None:
             last_running = time.monotonic()
         elif time.monotonic() - last_running > RESTART_SECONDS:

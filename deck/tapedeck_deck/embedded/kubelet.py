@@ -21,7 +21,7 @@ from tapedeck_operator.plan.reasons import OOM_KILLED
 from tapedeck_operator.reconcile.errors import ObjectNotFound
 
 TICK_SECONDS = 0.05
-ATTEND_SECONDS = 2.0  # where nothing is under way: the end of a process is told
+ATTEND_SECONDS = 1.0  # where nothing is under way: the end of a process is told. RecentOomKills wants twice its pace
 STARTS_PER_TICK = 2  # more at once only delay one another
 EXIT_SIGKILL, EXIT_CANNOT_RUN = 137, 128
 PENDING = "Pending"  # as long as a Secret or ConfigMap of the pod does not exist

@@ -151,24 +151,25 @@ class Objects:
         table = "objects" if owner_uid is None else "owners JOIN objects ON uid = child"
         where = " AND ".join(f"{column} = ?" for column in wanted) or "TRUE"
         statement = f"SELECT document FROM {table} WHERE {where} ORDER BY id"  # noqa: S608 (no value is in it)
-        rows = self._database.read(statement, *wanted.values())
-        return [json.loads(row["document"]) for row in rows]
+        return self._documents(statement, *wanted.values())
 
     def list_unfinished(self, kind: str) -> Jsons:
         """The objects of a kind that have not ended, oldest first: what has ended is not read."""
-        rows = self._database.read("SELECT document FROM objects WHERE unfinished AND kind = ? ORDER BY id", kind)
-        return [json.loads(row["document"]) for row in rows]
+        return self._documents("SELECT document FROM objects WHERE unfinished AND kind = ? ORDER BY id", kind)
 
     def list_descendants(self, kind: str, uid: str) -> Jsons:
         """The objects of a kind that belong to the object of this uid, through others too, oldest first."""
-        return [json.loads(row["document"]) for row in self._database.read(_LIST_OF_FAMILY, uid, kind)]
+        return self._documents(_LIST_OF_FAMILY, uid, kind)
 
     def list_current(self) -> Jsons:
         """All resources, and what has not ended with all that belongs to it, oldest first.
 
         Jobs and Pods of runs that are over are not read: nothing more is done with them.
         """
-        return [json.loads(row["document"]) for row in self._database.read(_LIST_CURRENT)]
+        return self._documents(_LIST_CURRENT)
+
+    def _documents(self, statement: str, *values: str) -> Jsons:
+        return [json.loads(row["document"]) for row in self._database.read(statement, *values)]
 
     def uids(self, kind: str) -> set[str]:
         """The uids of all objects of a kind, without reading these."""

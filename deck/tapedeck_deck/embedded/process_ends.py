@@ -14,24 +14,25 @@ from tapedeck_deck.embedded.processes import Process
 class ProcessEnds:
     """Calls ``notify`` on the running event loop once a watched process has ended.
 
-    The fork server tells the end of its own processes, Linux that of every child. Elsewhere these must be asked.
+    The fork server tells the end of its own processes, a Linux with pidfd that of every child. Elsewhere these must be
+    asked.
     """
 
     def __init__(self, notify: Callable[[], object]) -> None:
         self._notify = notify
-        self._watched: dict[int, tuple[int, asyncio.AbstractEventLoop]] = {}  # by pid: descriptor and loop
+        self._watched: dict[Process, tuple[int, asyncio.AbstractEventLoop]] = {}  # its descriptor and the loop
 
     def watch(self, process: Process) -> None:
         """Notify of the end of a process that is not yet waited for, until ``forget``. It must not be watched yet."""
         descriptor = _descriptor(process)
         if descriptor is not None:
             loop = asyncio.get_running_loop()
-            self._watched[process.pid] = descriptor, loop
+            self._watched[process] = descriptor, loop
             loop.add_reader(descriptor, self._notify)
 
     def forget(self, process: Process) -> None:
         """Notify no more: the descriptor of an ended process stays readable."""
-        watched = self._watched.pop(process.pid, None)
+        watched = self._watched.pop(process, None)
         if watched is None:
             return
         descriptor, loop = watched

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import subprocess
 import time
@@ -55,13 +56,13 @@ class Supervisor:
         running = [service.process for service, _ in self._services.values() if service.process is not None]
         ended = asyncio.Event()
         ends = ProcessEnds(ended.set)
-        for process in running:
-            ends.watch(process)
+        longest = seconds if len(running) == len(self._services) else RESTART_CHECK_SECONDS
         try:
-            async with asyncio.timeout(seconds if len(running) == len(self._services) else RESTART_CHECK_SECONDS):
-                await ended.wait()
-        except TimeoutError:
-            return
+            for process in running:
+                ends.watch(process)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(longest):
+                    await ended.wait()
         finally:
             for process in running:
                 ends.forget(process)

@@ -31,7 +31,7 @@ class Tracing:
     """Where pods export traces to, by OTLP over HTTP, and the share of records that begin one, 0 to 1."""
 
     endpoint: str
-    sample_ratio: float = 0.1
+    sample_ratio: float
 
 
 @dataclass(frozen=True)

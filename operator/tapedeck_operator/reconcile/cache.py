@@ -67,6 +67,8 @@ class ObjectCache:
         if kind in KINDS:
             self._index(key, old, document)
         else:
+            if old is not None and _uid_label(old) != _uid_label(document):
+                self._forget_child(key, old)
             self._children.setdefault(_uid_label(document), {})[key] = None
         return True
 
@@ -80,11 +82,14 @@ class ObjectCache:
         if kind in KINDS:
             self._unindex(key, old)
         else:
-            siblings = self._children.get(_uid_label(old), {})
-            siblings.pop(key, None)
-            if not siblings:
-                self._children.pop(_uid_label(old), None)
+            self._forget_child(key, old)
         return old
+
+    def _forget_child(self, key: ObjectKey, child: Json) -> None:
+        siblings = self._children.get(_uid_label(child), {})
+        siblings.pop(key, None)
+        if not siblings:
+            self._children.pop(_uid_label(child), None)
 
     def _is_of_finished(self, child: Json) -> bool:
         owner = self.owner(child)
@@ -102,7 +107,7 @@ class ObjectCache:
             self._unfinished.setdefault((key.kind, key.namespace), {})[key.name] = document
         else:
             for child in self._children.pop(uid, ()):
-                del self._objects[child.kind][child.namespace, child.name]
+                self._objects[child.kind].pop((child.namespace, child.name), None)
 
     def _unindex(self, key: ObjectKey, old: Json) -> None:
         self._resources.pop(old["metadata"]["uid"], None)
