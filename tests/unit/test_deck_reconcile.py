@@ -116,6 +116,24 @@ def test_an_invalid_replay_stops_no_other_and_has_the_reason_in_its_status(objec
     asyncio.run(scene())
 
 
+def test_a_finished_replay_that_is_invalid_to_this_version_stays_finished(objects: Objects, path: Path) -> None:
+    done, _ = objects.apply(replay("done"))
+    asyncio.run(StoreApi(objects).write_status(done, {"phase": "Complete", "message": "10 of 10 bars"}))
+    with sqlite3.connect(path) as connection:
+        connection.execute('UPDATE objects SET document = replace(document, \'"shards":1\', \'"shards":"one"\')')
+    connection.close()
+
+    async def scene() -> None:
+        async with reconciling(objects, SETTINGS):
+            status = await until(lambda: rejected(objects.get("Replay", "default", "done")["status"]))
+            assert status["phase"] == "Complete"
+
+    def rejected(status: dict[str, Any]) -> dict[str, Any] | None:
+        return status if "shards" in status["message"] else None
+
+    asyncio.run(scene())
+
+
 def test_a_rejected_control_is_in_the_status_until_the_pod_accepts_it(objects: Objects) -> None:
     made, _ = objects.apply(replay("tape"))
     report = ReplayReport(

@@ -7,6 +7,7 @@ import structlog
 from tapedeck_crds.errors import Conflict, TapedeckError
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import AnyResource
+from tapedeck_crds.resource import is_finished
 from tapedeck_operator.plan import ActionFailure, Event, Plan, reasons
 from tapedeck_operator.plan.observer import is_owned
 from tapedeck_operator.reconcile.api import ObjectKey, ResourceApi, is_deleted, key_of
@@ -67,11 +68,13 @@ class Applier:
         self._cache.put(document["kind"], written)
 
     async def write_rejection(self, document: Json, reason: str) -> None:
-        """Write into the status why a document is not a valid resource."""
-        status = document.get("status", {})
+        """Write into the status why a document is not a valid resource. A finished one keeps its phase."""
+        status = document.get("status") or {}
         if status.get("message") == reason:
             return
-        rejected = {"phase": "Pending", "message": reason, "observedGeneration": document["metadata"]["generation"]}
+        rejected: Json = {"message": reason, "observedGeneration": document["metadata"]["generation"]}
+        if not is_finished(document):
+            rejected["phase"] = "Pending"
         await self._api.write_status(document, status | rejected)
 
     async def delete_expired(self, resource: AnyResource) -> None:
