@@ -42,6 +42,7 @@ class CuttingProxy:
         self.calls: list[str] = []
         self.muted: tuple[str, ...] = ()  # plurals whose watches stay open and deliver nothing, not even their end
         self.held = 0
+        self.false_conflicts: set[str] = set()  # plurals of which the next creation is answered with a proxy's 409
         self.wrong: random.Random | None = None  # while set, chooses wrong and late answers for most requests
         self.answered: Counter[str] = Counter()
         self._cut_at = 0
@@ -88,6 +89,10 @@ class CuttingProxy:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if (wrong := await self._wrong_answer(request)) is not None:
             return wrong
+        plural = request.path.rpartition("/")[2]
+        if request.method == "POST" and plural in self.false_conflicts:
+            self.false_conflicts.discard(plural)
+            return _answer("conflict")
         cutting = False
         if _is_counted(request):
             self.calls.append(f"{request.method} {request.path}")
@@ -130,8 +135,7 @@ class CuttingProxy:
         if "watch" not in request.query and self.wrong.random() < 0.5:
             async with await self._forward(request) as answer:
                 await answer.read()
-        status, content_type, text = WRONG_ANSWERS[name]
-        return web.Response(status=status, content_type=content_type, text=text)
+        return _answer(name)
 
     async def _hold_if_muted(self, request: web.Request) -> None:
         """Keep a muted watch silent for ever; other watches of the kind may be unmuted later."""
@@ -145,3 +149,8 @@ def _is_counted(request: web.Request) -> bool:
         return False
     listing = request.method == "GET" and len(request.path.partition("/namespaces/")[2].split("/")) < 3
     return not listing
+
+
+def _answer(name: str) -> web.Response:
+    status, content_type, text = WRONG_ANSWERS[name]
+    return web.Response(status=status, content_type=content_type, text=text)

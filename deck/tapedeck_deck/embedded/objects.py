@@ -19,7 +19,7 @@ from tapedeck_deck.embedded import event_log
 from tapedeck_deck.embedded.admission import admit, merge_patch
 from tapedeck_deck.embedded.change_notice import ChangeNotice
 from tapedeck_deck.embedded.sqlite import Database
-from tapedeck_operator.reconcile.errors import ObjectConflict, ObjectNotFound
+from tapedeck_operator.reconcile.errors import ObjectConflict, ObjectExists, ObjectNotFound
 
 Jsons = list[Json]  # inside the class, `list` is the method
 Outcome = Literal["created", "configured", "unchanged"]
@@ -191,11 +191,11 @@ class Objects:
             return self._replace(connection, fresh, old)
 
     def create(self, manifest: Json) -> Json:
-        """Create an object. Raises ObjectConflict where one has its name; else as ``apply``."""
+        """Create an object. Raises ObjectExists where one has its name; else as ``apply``."""
         with self._database.transaction():
             _, old = self._existing(manifest)
             if old is not None:
-                raise ObjectConflict(f"{old['kind']} {old['metadata']['name']} exists already")
+                raise ObjectExists(f"{old['kind']} {old['metadata']['name']} exists already")
             return self.apply(manifest)[0]
 
     def patch_spec(self, kind: str, namespace: str, name: str, patch: Json) -> Json:

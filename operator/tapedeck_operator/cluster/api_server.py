@@ -22,6 +22,7 @@ from tapedeck_operator.reconcile.errors import (
     ApiUnavailable,
     ManifestRejected,
     ObjectConflict,
+    ObjectExists,
     ObjectNotFound,
     ResourceApiError,
 )
@@ -225,16 +226,16 @@ def _error_of(status: int, verb: str, resource: str, target: str, text: bytes) -
     detail = answer.get("message") or text[:ANSWER_SHOWN].decode(errors="replace")
     causes = [cause.get("reason") for cause in (answer.get("details") or {}).get("causes", [])]
     message = f"{verb} {resource} {target}: {status} {detail}"
-    return _error_type(status, causes)(message, verb=verb, resource=resource, detail=detail)
+    return _error_type(status, answer.get("reason"), causes)(message, verb=verb, resource=resource, detail=detail)
 
 
-def _error_type(status: int, causes: list[str]) -> type[ResourceApiError]:
+def _error_type(status: int, reason: str | None, causes: list[str]) -> type[ResourceApiError]:
     if status == 404 or "NamespaceTerminating" in causes:
         return ObjectNotFound
     if status == 403:
         return AccessDenied
-    if status == 409:
-        return ObjectConflict
+    if status == 409:  # the API server always gives its reason; a proxy in front of it does not
+        return {"AlreadyExists": ObjectExists, "Conflict": ObjectConflict}.get(reason or "", ApiUnavailable)
     if 400 <= status < 500 and status not in (401, 408, 429):
         return ManifestRejected
     return ApiUnavailable

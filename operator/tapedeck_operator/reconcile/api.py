@@ -31,7 +31,7 @@ class ResourceApi(Protocol):
         ...
 
     async def create(self, manifest: Json) -> Json:
-        """Create an object. Raises ObjectConflict where one has its name."""
+        """Create an object. Raises ObjectExists where one has its name."""
         ...
 
     async def apply(self, manifest: Json) -> Json:

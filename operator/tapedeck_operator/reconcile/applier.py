@@ -16,6 +16,7 @@ from tapedeck_operator.reconcile.errors import (
     AccessDenied,
     ManifestRejected,
     ObjectConflict,
+    ObjectExists,
     ObjectNotFound,
     ResourceApiError,
 )
@@ -96,7 +97,7 @@ class Applier:
         if manifest["kind"] == "Secret":  # the operator may create Secrets, but neither read nor change them
             try:
                 await self._api.create(manifest)
-            except ObjectConflict:
+            except ObjectExists:
                 return  # created by an earlier, interrupted attempt
             return
         key = key_of(manifest["kind"], manifest)
@@ -115,7 +116,7 @@ class Applier:
         if existing is None:
             try:
                 self._cache.put(key.kind, await self._api.create(manifest))
-            except ObjectConflict:
+            except ObjectExists:
                 existing = await self._read(key)
             else:
                 return

@@ -21,7 +21,11 @@ class ObjectNotFound(ResourceApiError, NotFound):
 
 
 class ObjectConflict(ResourceApiError, Conflict):
-    """The object exists already, or has another resourceVersion or uid than the caller expects."""
+    """The object has another resourceVersion or uid than the caller expects."""
+
+
+class ObjectExists(ResourceApiError, Conflict):
+    """An object has this name already."""
 
 
 class AccessDenied(ResourceApiError):
@@ -33,4 +37,4 @@ class ManifestRejected(ResourceApiError, InvalidInput):
 
 
 class ApiUnavailable(ResourceApiError, Unavailable):
-    """The API does not answer, or answers with a transient error. The caller retries."""
+    """The API does not answer, answers with a transient error, or somebody else answered. The caller retries."""

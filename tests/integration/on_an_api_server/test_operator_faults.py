@@ -112,6 +112,19 @@ def test_wrong_answers_of_the_api_server_leave_each_resource_as_planned(
                     assert "exception" not in json.loads(line), line
 
 
+@pytest.mark.parametrize("plural", ["secrets", "jobs"])
+def test_a_conflict_that_a_proxy_tells_is_no_object_that_exists(
+    kube: KubeApi, proxy: CuttingProxy, tmp_path: Path, plural: str
+) -> None:
+    """The operator cannot read Secrets: it must not take another's 409 for one that it has created."""
+    with operators(kube, tmp_path / "operator", url=proxy.url) as (things, _):
+        proxy.false_conflicts = {plural}
+        replay = things.resource("Replay", "told", SPEC)
+        things.wait("Job", owner=replay)
+        things.until(partial(_holds, things, [replay]), 60)
+        assert not proxy.false_conflicts
+
+
 @pytest.mark.timeout(60 + 60 * ROUNDS)
 def test_two_operators_give_each_resource_one_of_each_child(kube: KubeApi, tmp_path: Path) -> None:
     """As during a rolling update that starts the new one first."""
