@@ -327,7 +327,7 @@ describe("the keyboard", () => {
   });
 
   it("finds for a chart beside the first what the replay plays", async () => {
-    history.pushState(null, "", "/?charts=2&symbol2=kraken:DOGE/USD");
+    history.pushState(null, "", "/?charts=2&symbol2=kraken:DOGE/USD&from2=1&to2=2");
     window.dispatchEvent(new PopStateEvent("popstate"));
     const charts = () => place.querySelectorAll<HTMLElement>(".chart");
     await eventually(() => expect(charts()).toHaveLength(2));
@@ -346,6 +346,7 @@ describe("the keyboard", () => {
     pressOn(place.querySelector("#search"), "ArrowDown");
     pressOn(place.querySelector("#search"), "Enter");
     await eventually(() => expect(new URLSearchParams(location.search).get("symbol2")).toBe("replay/u1/coinbase:ETH/USD"));
+    expect(new URLSearchParams(location.search).has("from2")).toBe(false); // it was of the other symbol
   });
 });
 

@@ -4,6 +4,7 @@ import { describe, expect, it, vi } from "vitest";
 import {
   answers, eventually, idOf, M, open, place, receive, RESOLUTIONS, see, subscribed, tell, text,
 } from "./deck_page";
+import { brought } from "./fake_charts";
 
 vi.mock("lightweight-charts", async () => (await import("./fake_charts")).fakeCharts);
 
@@ -24,6 +25,50 @@ describe("the chart of a replay", () => {
     expect(text("#legend")).toContain("ATR 2 0.00136"); // (0 + 0) / 2, then halves: 0.00345 / 2, and 0.001 with that
     expect(text("#legend")).toContain("SMA 2 1.08395");
     expect(text("#legend")).toContain("RSI 2 100.00");
+  });
+
+  /** The chart of 400 bars, of a series that has as many older ones as anybody asks for. */
+  const showFirst400 = async (query: string) => {
+    const asked: number[] = [];
+    const answering = fetch;
+    vi.stubGlobal("fetch", (address: string) => {
+      const { pathname, searchParams } = new URL(address, "http://x");
+      if (pathname !== "/history") return answering(address);
+      const [to, count] = ["to", "countback"].map((name) => Number(searchParams.get(name))) as [number, number];
+      asked.push(to / 60);
+      const all = (value: (n: number) => number) => Array.from({ length: count }, (_, n) => value(n));
+      const one = all(() => 1);
+      return Promise.resolve(new Response(JSON.stringify({ s: "ok", t: all((n) => to - (count - n) * 60), o: one, h: one, l: one, c: one, v: one })));
+    });
+    await show(query, Array.from({ length: 400 }, (_, n) => bar((100_000 + n) * M)));
+    await eventually(() => expect(place.querySelector<HTMLElement>("#chart")?.dataset["last"]).toBe(String(100_399 * M)));
+    return asked;
+  };
+
+  it("loads the range of its address", async () => {
+    const few = await showFirst400(`/?from=${80_300 * M}&to=${100_300 * M}`);
+    await eventually(() => expect(brought).toEqual([{ from: 80_300 * 60, to: 100_300 * 60 }]));
+    expect(few).toEqual([100_000, 95_000, 90_000, 85_000]);
+  });
+
+  it("loads no range of very many bars", async () => {
+    const none = await showFirst400(`/?from=0&to=${100_300 * M}`);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect([none, brought]).toEqual([[], []]);
+  });
+
+  it("has no range of its address any more when another bar length is chosen", async () => {
+    Object.assign(answers["/symbols"] as object, { supported_resolutions: ["1", "5"] });
+    await show(`/?charts=2&from=1&to=2&from2=3&to2=4`, [bar(9 * M)]);
+    const length = (number: number) => {
+      const buttons = place.querySelectorAll(".chart")[number]?.querySelectorAll<HTMLButtonElement>(".intervals button") ?? [];
+      return [...buttons].find(({ textContent }) => textContent === "5m");
+    };
+    await eventually(() => expect([length(0)?.disabled, length(1)?.disabled]).toEqual([false, false]));
+    length(0)?.click();
+    expect(location.search).toBe("?charts=2&from2=3&to2=4&interval=5m");
+    length(1)?.click();
+    expect(location.search).toBe("?charts=2&interval=5m&interval2=5m");
   });
 
   it("loads bars back to midnight for the VWAP", async () => {

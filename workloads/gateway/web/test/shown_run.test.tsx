@@ -2,7 +2,7 @@
 // A run on the Deck over fake answers: what is drawn of it, its trades, and how far it is shown.
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import {
-  answers, eventually, idOf, M, open, place, receive, resource, RUN, see, subscribed, tell, text,
+  answers, eventually, idOf, M, open, place, PLAYED, receive, resource, RUN, see, subscribed, tell, text,
 } from "./deck_page";
 import { brought } from "./fake_charts";
 import { trade } from "./run/made";
@@ -94,6 +94,15 @@ describe("a run that has ended", () => {
     expect(brought).toEqual([{ from: 180, to: 420 }]);
   });
 
+  it("has a range in sight that the address has before its bars are drawn", async () => {
+    history.replaceState(null, "", "/?run=r1");
+    await show();
+    history.pushState(null, "", `/?run=r1&from=${3 * M}&to=${7 * M}`);
+    window.dispatchEvent(new PopStateEvent("popstate")); // the bars are there, and are drawn with the next frame
+    expect(brought).toEqual([]);
+    await eventually(() => expect(brought).toEqual([{ from: 180, to: 420 }]));
+  });
+
   it("has the range of the address in sight once that is played", async () => {
     history.replaceState(null, "", `/?run=r1&from=${3 * M}&to=${11 * M}`);
     await show();
@@ -129,6 +138,46 @@ describe("a run that has ended", () => {
     await eventually(() => expect([chart()?.["equity"], ticks()]).toEqual(["1", 1]));
     tell({ position: 12 * M, epoch: "1.0" });
     await eventually(() => expect([chart()?.["equity"], ticks()]).toEqual(["3", 3]));
+  });
+
+  it("of the store is not shown before the replay is known that the address names, and then up to its position", async () => {
+    answers["/api/v1/runs"] = { runs: [{ ...RUN, replay_uid: "", state: "complete" }] };
+    answers["/api/v1/runs/r1/fills"] = { fills: [5, 12].map((minute, seq) => ({ symbol: "BTC/USD", side: "buy", size: 1, price: 1, seq, ts: minute * M })) };
+    answers["/search"] = [{ symbol: "BTC/USD", ticker: "coinbase:BTC/USD", description: "", exchange: "coinbase", type: "crypto" }];
+    delete answers["/api/replays"];
+    history.replaceState(null, "", "/?replay=u1&run=r1&trade=4");
+    await open();
+    for (const channel of ["fills", "equity", "run", "bars"]) await subscribed(channel);
+    receive({ type: "bars", id: idOf("bars"), snapshot: true, bars: [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12].map(bar) });
+    receive({ type: "run", id: idOf("run"), state: "complete", message: "", shown_until: null, value: 4_321, ts: 12 * M });
+    for (const channel of ["fills", "equity"]) receive({ type: channel, id: idOf(channel), snapshot: true, fills: [], points: [] });
+    await see(".drawer", "Loading the replay");
+    await see("#trade", "Loading the trade");
+    await eventually(() => expect(chart()?.["last"]).toBe(String(12 * M)));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect([chart()?.["equity"], chart()?.["markers"], chart()?.["trade"]]).toEqual(["0", "0", ""]);
+    expect([text(".drawer").includes("4,321"), text("#trade").includes("1970")]).toEqual([false, false]);
+    answers["/api/replays"] = [PLAYED];
+    await (await import("../src/data/resources")).played.refresh();
+    await subscribed("replay");
+    tell({ position: 10 * M });
+    await see("#trade", "expected a trade that the run has closed up to the replay's position");
+    await see(".drawer", "up to the position");
+    const ticks = () => place.querySelector(".strip .buy")?.getAttribute("d")?.split("M").length;
+    await eventually(() => expect(ticks()).toBe(2));
+    tell({ position: 12 * M });
+    await see("#trade", "Trade 4: long, 1970-01-01 00:05 to 1970-01-01 00:12");
+  });
+
+  it("of the store is shown whole although no replays are known, where the address names none", async () => {
+    answers["/api/v1/runs"] = { runs: [{ ...RUN, replay_uid: "", state: "complete" }] };
+    delete answers["/api/replays"];
+    history.replaceState(null, "", "/?run=r1&trade=4");
+    await open();
+    await subscribed("run");
+    receive({ type: "run", id: idOf("run"), state: "complete", message: "", shown_until: null, value: 4_321, ts: 12 * M });
+    await see(".drawer", "4,321");
+    await see("#trade", "Trade 4: long, 1970-01-01 00:05 to 1970-01-01 00:12");
   });
 
   it("has nothing of a trade right of the last bar, and says so of a trade that it lacks", async () => {

@@ -113,6 +113,7 @@ function NoRun({ all }: { all: readonly Run[] }) {
 
 /** In place of figures, which are of the whole run: they would tell what comes after the position. */
 function Borrowed({ feed }: { feed: RunFeed | null }) {
+  if (replay.value === null) return <p class="note loading">Loading the replay</p>;
   return (
     <>
       <p class="note">This run was not on this replay. Its fills and equity are shown up to the position.</p>
