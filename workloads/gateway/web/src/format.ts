@@ -8,6 +8,12 @@ export function time(ms: number | null): string {
   return new Date(ms).toISOString().slice(0, 16).replace("T", " ");
 }
 
+/** From one time to another, both such as 2018-04-04 16:48; the second without its day where that is the first one's. */
+export const spanText = (from: string, to: string): string =>
+  `${from}–${to.slice(0, DAY_LENGTH) === from.slice(0, DAY_LENGTH) ? to.slice(DAY_LENGTH + 1) : to}`;
+
+const DAY_LENGTH = "2018-04-04".length;
+
 /** What is nearer to 0, and has no digit among the decimals that are asked for, is the noise of arithmetic. */
 const NOISE = 1e-10;
 

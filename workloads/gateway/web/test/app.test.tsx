@@ -1,96 +1,12 @@
 // @vitest-environment happy-dom
-// The whole Deck over fake answers: what a reader sees of a replay that plays, of one that cannot be reached, and of none.
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { applied, brought, drawn } from "./fake_charts";
-import { FakeWebSocket } from "./fake_socket";
-import { trade } from "./run/made";
+// The Deck over fake answers: what a reader sees of a replay that plays, of one that cannot be reached, and of none.
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import {
+  answers, eventually, idOf, M, open, place, PLAYED, receive, resource, see, socket, subscribed, tell, text,
+} from "./deck_page";
+import { applied, drawn } from "./fake_charts";
 
 vi.mock("lightweight-charts", async () => (await import("./fake_charts")).fakeCharts);
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // for a busy machine
-const eventually = (check: () => void) => vi.waitFor(check, { timeout: 30_000, interval: 20 });
-
-const M = 60_000;
-const RANGE = { range_from: 0, range_to: 60 * M };
-const PLAYED = {
-  uid: "u1", name: "tape", namespace: "default", exchange: "coinbase", symbols: ["BTC/USD"], interval: "1m", ...RANGE,
-  position: 10 * M, epoch: "0.0", published: 10, ended: false, transforms: ["sma5"],
-};
-const RUN = { run_id: "r1", name: "cross", strategy: "sma-cross", replay_uid: "u1", exchange: "coinbase", symbols: ["BTC/USD"], state: "running", cash: 100 };
-const resource = (kind: string, name: string, uid: string, spec: object, status: object) => ({
-  apiVersion: "v", kind, metadata: { name, namespace: "default", uid }, spec, status,
-});
-const RESOLUTIONS = [
-  { resolution: "1", interval: "1m", width_ms: M, origin_ms: 0 },
-  { resolution: "5", interval: "5m", width_ms: 5 * M, origin_ms: 0 },
-];
-
-let answers: Record<string, unknown> = {};
-let place: HTMLElement;
-let socket: FakeWebSocket;
-let seq = 1;
-let unmount = () => undefined as void;
-
-beforeEach(() => {
-  answers = {
-    "/api/replays": [PLAYED],
-    "/api/resolutions": RESOLUTIONS,
-    "/api/v1/runs": { runs: [RUN] },
-    "/api/v1/feeds": { feeds: [resource("Feed", "files", "f1", {}, { phase: "Failed", message: "no files match" })] },
-    "/api/v1/replays": { replays: [resource("Replay", "tape", "u1", { speed: 60 }, { phase: "Running", speed: "60x", progress: "10/60" })] },
-    "/api/v1/backtests": { backtests: [resource("Backtest", "cross", "b1", {}, { phase: "Running", runId: "r1" })] },
-    "/api/v1/bars": { bars: [] },
-    "/api/v1/coverage": { holes: [{ from: 20 * M, to: 25 * M }] },
-    "/api/v1/runs/r1/fills": { fills: [] },
-    "/api/runs/r1/equity": [],
-    "/symbols": { ticker: "x", pricescale: 100, minmove2: 0, timezone: "Etc/UTC", supported_resolutions: ["1"] },
-    "/search": [],
-    "/history": { s: "no_data" },
-  };
-  FakeWebSocket.opened = [];
-  drawn.length = brought.length = 0;
-  vi.stubGlobal("WebSocket", FakeWebSocket);
-  vi.stubGlobal("fetch", (address: string) => {
-    const answer = answers[new URL(address, "http://x").pathname];
-    if (answer === undefined) return Promise.resolve(new Response(JSON.stringify({ detail: "not here" }), { status: 503 }));
-    return Promise.resolve(new Response(JSON.stringify(answer)));
-  });
-  localStorage.clear();
-  history.replaceState(null, "", "/");
-  place = document.body.appendChild(document.createElement("div"));
-});
-afterEach(async () => {
-  unmount();
-  await new Promise((resolve) => setTimeout(resolve, 100)); // effects end a moment later: an earlier page must not hear keys
-  place.remove();
-  vi.unstubAllGlobals();
-});
-
-async function open() {
-  vi.resetModules();
-  const [{ App }, { startRouter }, { connect }, preact] = await Promise.all([
-    import("../src/shell/app"), import("../src/shell/router"), import("../src/data/gateway_socket"), import("preact"),
-  ]);
-  startRouter();
-  connect();
-  socket = FakeWebSocket.newest(); // an earlier page may still try to connect again
-  preact.render(<App />, place);
-  unmount = () => preact.render(null, place);
-  socket.open();
-  receive({ type: "welcome", session: "s", limits: { ping_seconds: 15 } });
-  receive({ type: "services", broker: true, database: true });
-}
-
-const receive = (message: object) => socket.receive({ seq: (seq += 1), ...message });
-const idOf = (channel: string) => socket.sent.find((each) => each["channel"] === channel)?.["id"];
-const subscribed = (channel: string) => eventually(() => expect(idOf(channel)).toBeDefined());
-const tell = (state: object) =>
-  receive({
-    type: "replay", id: idOf("replay"), replay: "u1", namespace: "default", name: "tape", ...RANGE, epoch: "0.0", round: 0, speed: 60,
-    unpaced: false, measured_speed: 59.81, paused: false, ended: false, lateness_ms: 12, published: 10, position: 10 * M, at: 0, ...state,
-  });
-const text = (selector: string) => place.querySelector(selector)?.textContent ?? "";
-const see = (selector: string, expected: string) => eventually(() => expect(text(selector)).toContain(expected));
 
 describe("a replay that plays", () => {
   beforeEach(async () => {
@@ -243,12 +159,54 @@ describe("a replay that plays", () => {
     await see("#deck-state", "ENDED");
     const strip = place.querySelector<HTMLElement>(".strip");
     vi.spyOn(strip as HTMLElement, "getBoundingClientRect").mockReturnValue(new DOMRect(0, 0, 600, 40));
-    strip?.dispatchEvent(new MouseEvent("click", { clientX: 200, bubbles: true }));
+    strip?.dispatchEvent(new MouseEvent("click", { clientX: 203, bubbles: true })); // 18 seconds after the minute
     await eventually(() => expect(location.pathname).toBe("/new"));
     expect(Object.fromEntries(new URLSearchParams(location.search))).toEqual({
       kind: "replay", name: "tape-hour", exchange: "coinbase", symbols: "BTC/USD", interval: "1m", speed: "10",
       from: "1970-01-01T00:20:00Z", to: "1970-01-01T01:20:00Z",
     });
+  });
+
+  it("is played for an hour from a date that is written, by the keyboard alone", async () => {
+    const source = { store: { exchange: "coinbase", symbols: ["*"] } };
+    answers["/api/v1/replays"] = { replays: [resource("Replay", "tape", "u1", { source }, { phase: "Complete" })] };
+    await (await import("../src/data/resources")).replays.refresh();
+    tell({ ended: true });
+    await see("#deck-state", "ENDED");
+    const goTo = [...place.querySelectorAll("button")].find(({ textContent }) => textContent === "Go to");
+    expect([goTo?.disabled, goTo?.title]).toEqual([false, "Play the hour from a date at 10× (G)"]);
+    window.dispatchEvent(new KeyboardEvent("keydown", { key: "g", bubbles: true }));
+    await see("dialog", "Play the hour from a date (UTC)");
+    const field = place.querySelector<HTMLInputElement>("#jump");
+    const go = async (time: string) => {
+      if (field !== null) field.value = time;
+      field?.dispatchEvent(new Event("input", { bubbles: true }));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      place.querySelector("dialog form")?.dispatchEvent(new Event("submit", { bubbles: true, cancelable: true }));
+    };
+    await go("1970-01-02 00:00");
+    await see("dialog [role='alert']", "expected one from 1970-01-01 00:00 to 1970-01-01 01:00");
+    await go("1970-01-01 00:07");
+    await eventually(() => expect(location.pathname).toBe("/new"));
+    const query = new URLSearchParams(location.search);
+    expect([query.get("name"), query.get("from"), query.get("to")]).toEqual(["tape-hour", "1970-01-01T00:07:00Z", "1970-01-01T01:07:00Z"]);
+  });
+
+  it("is made once by a double click on Play again", async () => {
+    const posted: string[] = [];
+    const answering = fetch;
+    vi.stubGlobal("fetch", (address: string, init?: RequestInit) => {
+      if (init?.method !== "POST") return answering(address, init);
+      posted.push(address);
+      return new Promise(() => undefined);
+    });
+    tell({ ended: true });
+    await see(".buttons", "Play again");
+    const again = () => [...place.querySelectorAll("button")].find(({ textContent }) => textContent === "Play again");
+    again()?.click();
+    again()?.click();
+    await eventually(() => expect(again()?.disabled).toBe(true));
+    expect(posted).toEqual(["/api/v1/namespaces/default/replays"]);
   });
 
   it("says of a hole under the pointer from when to when it is", async () => {
@@ -258,7 +216,7 @@ describe("a replay that plays", () => {
       strip?.dispatchEvent(new MouseEvent("pointermove", { clientX, bubbles: true }));
       return strip?.title;
     };
-    await eventually(() => expect(titleAt(220)).toBe("No bars 01 Jan 00:20 – 01 Jan 00:25 (5 min)"));
+    await eventually(() => expect(titleAt(220)).toBe("No bars 1970-01-01 00:20–00:25 (5 min)"));
     await eventually(() => expect(titleAt(300)).toBe(""));
   });
 
@@ -369,7 +327,7 @@ describe("the keyboard", () => {
   });
 
   it("finds for a chart beside the first what the replay plays", async () => {
-    history.pushState(null, "", "/?charts=2&symbol2=kraken:DOGE/USD");
+    history.pushState(null, "", "/?charts=2&symbol2=kraken:DOGE/USD&from2=1&to2=2");
     window.dispatchEvent(new PopStateEvent("popstate"));
     const charts = () => place.querySelectorAll<HTMLElement>(".chart");
     await eventually(() => expect(charts()).toHaveLength(2));
@@ -388,187 +346,7 @@ describe("the keyboard", () => {
     pressOn(place.querySelector("#search"), "ArrowDown");
     pressOn(place.querySelector("#search"), "Enter");
     await eventually(() => expect(new URLSearchParams(location.search).get("symbol2")).toBe("replay/u1/coinbase:ETH/USD"));
-  });
-});
-
-describe("the chart of a replay", () => {
-  const bar = (ts: number, price = 2) => ({ ts, open: price, high: price, low: price, close: price, volume: 1, closed: true });
-  const show = async (query: string, bars: object[]) => {
-    history.replaceState(null, "", query);
-    await open();
-    for (const channel of ["replay", "bars"]) await subscribed(channel);
-    receive({ type: "bars", id: idOf("bars"), snapshot: true, bars });
-  };
-
-  it("has prices and their differences by the decimals that bars use, as soon as one has more than those before it", async () => {
-    await show("/?indicators=atr:2,sma:2,rsi:2", [bar(7 * M, 1.08), bar(8 * M, 1.08)]);
-    await see("#legend", "C 1.08 ");
-    receive({ type: "bars", id: idOf("bars"), bars: [bar(9 * M, 1.08345), bar(10 * M, 1.08445)] });
-    await see("#legend", "C 1.08445 ");
-    expect(text("#legend")).toContain("ATR 2 0.00136"); // (0 + 0) / 2, then halves: 0.00345 / 2, and 0.001 with that
-    expect(text("#legend")).toContain("SMA 2 1.08395");
-    expect(text("#legend")).toContain("RSI 2 100.00");
-  });
-
-  it("loads bars back to midnight for the VWAP", async () => {
-    const opens = Array.from({ length: 600 }, (_, n) => n);
-    const all = (value: number) => opens.map(() => value);
-    answers["/history"] = { s: "ok", t: opens.map((n) => n * 60), o: all(2), h: all(2), l: all(2), c: all(2), v: all(1) };
-    await show("/?indicators=vwap", Array.from({ length: 400 }, (_, n) => bar((600 + n) * M, 4)));
-    await eventually(() => expect(place.querySelector<HTMLElement>("#chart")?.dataset["first"]).toBe("0"));
-    await see("#legend", "VWAP 2.80"); // of 600 at 2 and 400 at 4
-  });
-
-  it("ends a month with its last day", async () => {
-    const month = { resolution: "1M", interval: "1M", width_ms: 31 * 1_440 * M, origin_ms: 0 };
-    answers["/api/resolutions"] = [...RESOLUTIONS, month];
-    Object.assign(answers["/symbols"] as object, { supported_resolutions: ["1", "1M"] });
-    await show("/?interval=1M", []);
-    tell({ position: Date.UTC(1970, 1, 27) });
-    receive({ type: "bars", id: idOf("bars"), bars: [bar(Date.UTC(1970, 1, 1))] });
-    await see("[data-figure='Virtual time']", "1970-03-01 00:00");
-  });
-
-  it("is in the exchange's time, and so is what stands beside it", async () => {
-    Object.assign(answers["/symbols"] as object, { timezone: "America/New_York" });
-    await show("/?zone=exchange", [bar(9 * M)]);
-    tell({});
-    await see("#legend", "1969-12-31 19:09");
-    await see("[data-figure='Virtual time']", "1969-12-31 19:10");
-  });
-});
-
-describe("a run that has ended", () => {
-  const bar = (n: number) => ({ ts: n * M, open: 1, high: 2, low: 1, close: 2, volume: 1, closed: true });
-  const chart = () => place.querySelector<HTMLElement>("#chart")?.dataset;
-  const show = async () => {
-    await open();
-    for (const channel of ["replay", "bars", "fills", "equity"]) await subscribed(channel);
-    tell({});
-    receive({ type: "bars", id: idOf("bars"), snapshot: true, bars: [2, 3, 4, 5, 6, 7, 8, 9].map(bar) });
-  };
-
-  beforeEach(() => {
-    localStorage.setItem("tapedeck.layout", '{"lists":true,"drawer":true}');
-    answers["/api/v1/runs"] = { runs: [{ ...RUN, state: "complete" }] };
-    answers["/api/runs/r1/equity"] = [[0, 4 * M, 7, 0, null, null, null]];
-    const trades = [trade({ seq: 3, entry_ts: 4 * M, exit_ts: 6 * M }), trade({ seq: 4, entry_ts: 5 * M, exit_ts: 12 * M })];
-    answers["/api/v1/runs/r1/trades"] = { trades, next: null };
-  });
-
-  it("is drawn when its results arrive", async () => {
-    await show();
-    for (const channel of ["fills", "equity"]) receive({ type: channel, id: idOf(channel), snapshot: true, fills: [], points: [] });
-    await eventually(() => expect(chart()?.["equity"]).toBe("1"));
-  });
-
-  it("has the trade that the address names on the chart, until it is hidden", async () => {
-    history.replaceState(null, "", "/?run=r1&trade=3");
-    await show();
-    await see("#trade", "Trade 3: long, 1970-01-01 00:04 to 1970-01-01 00:06");
-    await eventually(() => expect(chart()?.["trade"]).toBe(`${3 * M} ${5 * M}`));
-    place.querySelector<HTMLButtonElement>("#trade button")?.click();
-    await eventually(() => expect(chart()?.["trade"]).toBe(""));
-    expect(location.search).toBe("?run=r1");
-  });
-
-  it("has no trade that it has closed after the position, as after a seek back", async () => {
-    history.replaceState(null, "", "/?run=r1&trade=3");
-    await show();
-    await see("#trade", "Trade 3: long");
-    receive({ type: "reset", id: idOf("bars"), reason: "seek" });
-    tell({ position: 5 * M, epoch: "1.0" });
-    await see("#trade", "expected a trade that the run has closed up to the replay's position");
-    expect(text("#trade")).not.toContain("1970");
-    tell({ position: null, epoch: "2.0" });
-    expect(text("#trade")).toContain("expected a trade");
-    tell({ position: 6 * M, epoch: "3.0" });
-    await see("#trade", "Trade 3: long, 1970-01-01 00:04 to 1970-01-01 00:06");
-  });
-
-  it("is not drawn on the chart of another exchange", async () => {
-    answers["/api/v1/runs"] = { runs: [{ ...RUN, exchange: "kraken", state: "complete" }] };
-    answers["/api/v1/runs/r1/fills"] = { fills: [{ seq: 0, symbol: "BTC/USD", ts: 4 * M, side: "buy", size: 1, price: 1 }] };
-    history.replaceState(null, "", "/?run=r1&trade=3");
-    await show();
-    for (const channel of ["fills", "equity"]) receive({ type: channel, id: idOf(channel), snapshot: true, fills: [], points: [] });
-    await eventually(() => expect(chart()?.["equity"]).toBe("1"));
-    await see("#trade", "Trade 3");
-    expect([chart()?.["markers"], chart()?.["trade"]]).toEqual(["0", ""]);
-    history.pushState(null, "", "/?run=r1&trade=open");
-    window.dispatchEvent(new PopStateEvent("popstate"));
-    await see("#trade", "No trade of this symbol is open.");
-  });
-
-  it("leads from a trade to the form of the hour around its entry", async () => {
-    answers["/api/v1/replays"] = {
-      replays: [resource("Replay", "tape", "u1", { source: { store: { exchange: "coinbase", symbols: ["*"] } } }, { phase: "Running" })],
-    };
-    answers["/api/v1/runs"] = { runs: [{ ...RUN, interval: "1m", state: "complete" }] };
-    history.replaceState(null, "", "/?run=r1&trade=3");
-    await show();
-    await see("#trade", "Play this hour at 10×");
-    const link = place.querySelector<HTMLAnchorElement>("#trade a");
-    const query = new URLSearchParams(link?.getAttribute("href")?.split("?")[1]);
-    expect([query.get("name"), query.get("from"), query.get("to")]).toEqual([
-      "cross-hour", "1969-12-31T23:34:00Z", "1970-01-01T00:34:00Z",
-    ]);
-  });
-
-  it("has the range of the address in sight, and not its trade", async () => {
-    history.replaceState(null, "", `/?run=r1&trade=3&from=${3 * M}&to=${7 * M}`);
-    await show();
-    await see("#trade", "Trade 3");
-    await eventually(() => expect(chart()?.["trade"]).toBe(`${3 * M} ${5 * M}`));
-    expect(brought).toEqual([{ from: 180, to: 420 }]);
-  });
-
-  it("has the range of the address in sight once that is played", async () => {
-    history.replaceState(null, "", `/?run=r1&from=${3 * M}&to=${11 * M}`);
-    await show();
-    await eventually(() => expect(chart()?.["last"]).toBe(String(9 * M)));
-    expect(brought).toEqual([]);
-    receive({ type: "bars", id: idOf("bars"), bars: [bar(10), bar(11)] });
-    await eventually(() => expect(brought).toEqual([{ from: 180, to: 660 }]));
-  });
-
-  it("is offered to another replay of its market, and shown there up to the position", async () => {
-    const others = ["ETH/USD", "BTC/USD"].map((symbol, n) => ({ ...RUN, run_id: `r${n}`, name: `on ${symbol}`, replay_uid: "", symbols: [symbol] }));
-    answers["/api/v1/runs"] = { runs: others };
-    answers["/api/runs/r1/equity"] = [4, 8, 11].map((minute, seq) => [seq, minute * M, 7, 0, null, null, null]);
-    const fill = { symbol: "BTC/USD", side: "buy", size: 1, price: 1 };
-    answers["/api/v1/runs/r1/fills"] = { fills: [5, 12].map((minute, seq) => ({ ...fill, seq, ts: minute * M })) };
-    await open();
-    for (const channel of ["replay", "bars"]) await subscribed(channel);
-    tell({ position: 10 * M });
-    receive({ type: "bars", id: idOf("bars"), snapshot: true, bars: [2, 3, 4, 5, 6, 7, 8, 9, 10, 11].map((n) => ({ ...bar(n), closed: false })) });
-    await see(".drawer", "No run on this replay.");
-    const offered = [...place.querySelectorAll<HTMLButtonElement>(".drawer .note button")];
-    expect(offered.map(({ textContent }) => textContent)).toEqual(["Show on BTC/USD here"]);
-    offered[0]?.click();
-    await see(".drawer", "up to the position");
-    for (const channel of ["fills", "equity", "run"]) await subscribed(channel);
-    receive({ type: "run", id: idOf("run"), state: "complete", message: "", shown_until: null, value: 4_321, ts: 12 * M });
-    for (const channel of ["fills", "equity"]) receive({ type: channel, id: idOf(channel), snapshot: true, fills: [], points: [] });
-    await eventually(() => expect(chart()?.["equity"]).toBe("2"));
-    expect(new URLSearchParams(location.search).get("replay")).toBe("u1");
-    const ticks = () => place.querySelector(".strip .buy")?.getAttribute("d")?.split("M").length;
-    expect([ticks(), text(".drawer").includes("4,321")]).toEqual([2, false]);
-    tell({ position: 4 * M, epoch: "1.0" });
-    await eventually(() => expect([chart()?.["equity"], ticks()]).toEqual(["1", 1]));
-    tell({ position: 12 * M, epoch: "1.0" });
-    await eventually(() => expect([chart()?.["equity"], ticks()]).toEqual(["3", 3]));
-  });
-
-  it("has nothing of a trade right of the last bar, and says so of a trade that it lacks", async () => {
-    history.replaceState(null, "", "/?run=r1&trade=4");
-    await show();
-    tell({ position: 12 * M });
-    await eventually(() => expect(chart()?.["trade"]).toBe(String(4 * M)));
-    history.pushState(null, "", "/?run=r1&trade=5");
-    window.dispatchEvent(new PopStateEvent("popstate"));
-    await see("#trade", "trade: got 5, expected a trade that the run has closed");
-    await eventually(() => expect(chart()?.["trade"]).toBe(""));
+    expect(new URLSearchParams(location.search).has("from2")).toBe(false); // it was of the other symbol
   });
 });
 
@@ -607,6 +385,27 @@ describe("a deck without data", () => {
     await open();
     await see("#empty", "Unreachable");
   });
+});
+
+it.each([
+  ["in a page of others", { embed: "chart", interval: "1m" }], ["of bars of an hour", { embed: "", interval: "1h" }],
+])("an ended replay %s is not left by a click on its strip", async (_, { embed, interval }) => {
+  const source = { store: { exchange: "coinbase", symbols: ["*"] } };
+  answers["/api/v1/replays"] = { replays: [resource("Replay", "tape", "u1", { source }, { phase: "Complete" })] };
+  answers["/api/replays"] = [{ ...PLAYED, interval, ended: true }];
+  history.replaceState(null, "", `/?embed=${embed}`);
+  await open();
+  await subscribed("replay");
+  tell({ ended: true });
+  await see("#deck-state", "ENDED");
+  await see("#ended", "Ended: Play again plays it from the start"); // its resource is known
+  const strip = place.querySelector<HTMLElement>(".strip");
+  vi.spyOn(strip as HTMLElement, "getBoundingClientRect").mockReturnValue(new DOMRect(0, 0, 600, 40));
+  strip?.dispatchEvent(new MouseEvent("click", { clientX: 200, bubbles: true }));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(location.pathname).toBe("/");
+  const goTo = [...place.querySelectorAll("button")].find(({ textContent }) => textContent === "Go to");
+  expect(goTo?.disabled).toBe(true);
 });
 
 it("an embedded chart has the transport and nothing else", async () => {

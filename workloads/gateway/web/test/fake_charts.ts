@@ -35,7 +35,10 @@ function series(kind: unknown) {
 const timeScale = {
   subscribeVisibleLogicalRangeChange: nothing,
   scrollToPosition: nothing,
-  setVisibleRange: (range: { from: number; to: number }) => void brought.push(range),
+  setVisibleRange: (range: { from: number; to: number }) => {
+    if (drawn.every(({ data }) => data.length === 0)) throw new Error("Value is null");
+    brought.push(range);
+  },
   scrollPosition: () => 0,
   logicalToCoordinate: () => null,
   width: () => 600,

@@ -1,6 +1,6 @@
 // Formatting, compared with values written by hand.
 import { describe, expect, it } from "vitest";
-import { decimalsOf, decimalsOfPrices, fixed, MISSING, number, percent, signedFixed, signedNumber, size, time } from "../src/format";
+import { decimalsOf, decimalsOfPrices, fixed, MISSING, number, percent, signedFixed, signedNumber, size, spanText, time } from "../src/format";
 
 describe("time", () => {
   it("is UTC to the minute", () => {
@@ -9,6 +9,10 @@ describe("time", () => {
     expect(time(0)).toBe("1970-01-01 00:00");
   });
   it("shows a missing time as a dash", () => expect(time(null)).toBe(MISSING));
+  it("names the second day of a span where that is another one", () => {
+    expect(spanText("2018-04-05 22:30", "2018-04-05 23:30")).toBe("2018-04-05 22:30–23:30");
+    expect(spanText("2018-04-05 23:30", "2018-04-06 00:30")).toBe("2018-04-05 23:30–2018-04-06 00:30");
+  });
 });
 
 describe("number", () => {

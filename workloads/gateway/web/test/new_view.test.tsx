@@ -58,6 +58,20 @@ it("is applied without a check that would find its name taken", async () => {
   expect(text()).toContain("Feed default/my-feed is made.");
 });
 
+it("has nothing of another form where another kind is chosen, and keeps what the address has of its own", async () => {
+  history.replaceState(null, "", "/new?kind=replay&name=tape-hour&symbols=ETH%2FUSD&from=2018-04-05T11:00:00Z");
+  window.dispatchEvent(new PopStateEvent("popstate"));
+  await after(100);
+  const written = () => ["name", "symbols"].map((field) => place.querySelector<HTMLInputElement>(`[data-field='${field}'] input`)?.value);
+  expect(written()).toEqual(["tape-hour", "ETH/USD"]);
+  await press("Replay");
+  expect(location.search).toContain("name=tape-hour");
+  await press("Backtest");
+  expect(location.search).toBe("?kind=backtest");
+  await after(100);
+  expect(written()).toEqual(["my-backtest", "BTC/USD"]);
+});
+
 it("says what was asked last, though an earlier answer is late", async () => {
   await after(1_000);
   const name = place.querySelector<HTMLInputElement>("input:not([type='file'])");

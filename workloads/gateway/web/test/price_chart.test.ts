@@ -1,13 +1,17 @@
 // @vitest-environment happy-dom
-// Which bars a chart gives the library, and that what is in sight stays there. The library here keeps what it is given, and
-// counts its position from its last bar as the real one does: it takes a position with its next frame.
+// Which bars a chart gives the library, and that what is in sight stays there. The library here keeps what it is given, has one
+// place for each time of any series, and counts its position from the last one as the real one does: it takes a position with its
+// next frame.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { BarChange } from "../src/chart/bar_series";
 import { isOutgrown, SIDE_BARS, windowAround } from "../src/chart/bar_window";
+import { MINUTE } from "../src/chart/lengths";
 import type { PriceChart as Chart } from "../src/chart/price_chart";
-import type { Bar } from "../src/data/types";
+import type { Bar, EquityPoint } from "../src/data/types";
+import type { DrawnTrade } from "../src/run/open_trade";
 import type { Colors } from "../src/shell/theme";
 
+vi.setConfig({ testTimeout: 60_000 }); // for a busy machine
 const M = 60_000;
 const SCREEN = 100; // bars
 const bars = (from: number, to: number): Bar[] =>
@@ -23,31 +27,44 @@ const frame = () => frames.splice(0).forEach((run) => run());
 const library = {
   position: 0,
   series: [] as Point[][],
+  places: new Map<number, number>(), // the times of all series, and how many of them have each
+  sorted: null as number[] | null, // the same times in their order, until there are others
   given: 0, // points by setData
   options: {} as Record<string, unknown>, // of the candles
   lines: [] as { price: number }[],
   moved: () => undefined as void,
   reset() {
     [this.position, this.series, this.given, this.lines] = [0, [], 0, []];
+    this.places.clear();
+    this.sorted = null;
   },
-  /** The times of the bars in sight, in minutes: what the library has there of the candles. */
+  count(time: number, more: 1 | -1) {
+    const count = (this.places.get(time) ?? 0) + more;
+    if (count === 0) this.places.delete(time);
+    else this.places.set(time, count);
+    if (count === 0 || count === more) this.sorted = null;
+  },
+  /** The times that have a place, in minutes. */
+  get minutes(): number[] {
+    return (this.sorted ??= [...this.places.keys()].sort((one, other) => one - other).map((time) => time / 60));
+  },
+  /** The times in sight, in minutes. */
   inSight(): number[] {
-    const [data] = this.series;
-    const end = (data?.length ?? 0) + Math.floor(this.position);
-    return (data ?? []).slice(Math.max(0, end - SCREEN), Math.max(0, end)).map(({ time }) => time / 60);
+    const end = this.places.size + Math.floor(this.position);
+    return this.minutes.slice(Math.max(0, end - SCREEN), Math.max(0, end));
   },
   /** Two bars stay in sight, as with the real one. */
   pan(count: number) {
-    this.position = Math.min(SCREEN - 2, Math.max(2 - (this.series[0]?.length ?? 0), this.position + count));
+    this.position = Math.min(SCREEN - 2, Math.max(2 - this.places.size, this.position + count));
     this.moved();
   },
 };
 
 function addSeries() {
   const number = library.series.push([]) - 1;
-  /** Bars that come at the right of what is in sight do not move it. */
+  /** Times that come at the right of what is in sight do not move it. */
   const grow = (count: number) => {
-    if (number === 0 && count > 0 && library.position <= -1) library.position -= count;
+    if (count > 0 && library.position <= -1) library.position -= count;
     library.moved();
   };
   return {
@@ -60,16 +77,21 @@ function addSeries() {
     removePriceLine: () => (library.lines = []),
     priceScale: () => ({ applyOptions: () => undefined }),
     setData: (data: Point[]) => {
-      const before = library.series[number] ?? [];
+      const [before, [first]] = [library.places.size, library.minutes];
+      for (const { time } of library.series[number] ?? []) library.count(time, -1);
+      for (const { time } of data) library.count(time, 1);
       library.given += data.length;
       library.series[number] = [...data];
-      grow(before.length > 0 && (data[0]?.time ?? 0) >= (before[0]?.time ?? 0) ? data.length - before.length : 0);
+      grow(first !== undefined && (library.minutes[0] ?? 0) >= first ? library.places.size - before : 0);
     },
     update: (point: Point) => {
       const data = library.series[number] ?? [];
       const isNew = data.at(-1)?.time !== point.time;
+      const before = library.places.size;
       data[isNew ? data.length : data.length - 1] = point;
-      grow(isNew ? 1 : 0);
+      if (isNew) library.count(point.time, 1);
+      library.series[number] = data;
+      grow(library.places.size - before);
     },
   };
 }
@@ -89,8 +111,11 @@ const timeScale = {
 };
 
 vi.mock("lightweight-charts", () => ({
+  BaselineSeries: "Baseline",
   CandlestickSeries: "Candlestick",
   HistogramSeries: "Histogram",
+  LineSeries: "Line",
+  createSeriesMarkers: () => ({ setMarkers: () => undefined, markers: () => [], detach: () => undefined }),
   ColorType: {},
   CrosshairMode: {},
   LineStyle: {},
@@ -98,6 +123,7 @@ vi.mock("lightweight-charts", () => ({
   createChart: () => ({
     applyOptions: () => undefined,
     addSeries,
+    removeSeries: () => undefined,
     timeScale: () => timeScale,
     subscribeCrosshairMove: () => undefined,
     subscribeClick: () => undefined,
@@ -243,10 +269,50 @@ describe("a chart of very many bars", () => {
     apply(bars(0, 50_000));
     chart.showRange(1_000 * M, 1_100 * M, 10 * M);
     expect(timeScale.setVisibleRange).toHaveBeenLastCalledWith({ from: 990 * 60, to: 1_110 * 60 });
+    expect(chart.sight?.to).toBe(1_110 * M);
     const times = library.series[0]?.map(({ time }) => time / 60) ?? [];
     expect(times).toContain(990);
     expect(chart.coordinateOf(2_000 * M)).toBe(6 * times.indexOf(2_000));
     expect(chart.coordinateOf(40_000 * M)).toBe(6 * (40_000 - (times[0] ?? 0)));
+  });
+});
+
+describe("a chart of bars with holes", () => {
+  const isBar = (minute: number) => minute % 10 < 7;
+  const all = bars(0, 20_000).filter((_, minute) => isBar(minute));
+  const colors = { up: "#00ff00", down: "#ff0000", accent: "#0000ff" } as Colors;
+  const closeOf = (minute: number) => (minute + 1) * M;
+
+  it("counts by bars, also with the equity of a run that went on meanwhile", async () => {
+    const { RunLayer } = await import("../src/chart/run_layer");
+    apply(all.slice(0, -7));
+    const run = new RunLayer(chart.api, chart.candles, MINUTE, "x:A", 1, colors);
+    chart.add(run);
+    const equity = bars(0, 20_000).map(({ ts }, seq): EquityPoint => [seq, ts + M, seq, 0, null, null, null]);
+    run.show({ cash: 0, exchange: "x", fills: [], equity });
+    apply(all, { kind: "tail", from: all.length - 7 });
+    const drawn = all.slice(-(library.series[0]?.length ?? 0));
+    expect(library.minutes).toEqual(drawn.map(({ ts }) => ts / M));
+    expect(chart.coordinateOf(19_000 * M)).toBe(6 * library.minutes.indexOf(19_000));
+    expect(run.equity.get(19_986 * M)).toEqual({ low: 19_986, high: 19_989, last: 19_989 });
+    expect(run.equity.get(19_996 * M)).toEqual({ low: 19_996, high: 19_996, last: 19_996 }); // later ones wait for their bars
+    pan(-5_000);
+    expect(library.minutes.every(isBar)).toBe(true);
+    const [first, last] = ends(library.inSight());
+    expect(chart.sight).toEqual({ from: (first ?? 0) * M, to: (last ?? 0) * M });
+  });
+
+  it("has a trade at the bars before its ends, and one end of a trade within one bar", async () => {
+    const { TradeLayer } = await import("../src/chart/trade_layer");
+    apply(all);
+    const drawn = (entry: number, exit: number) => {
+      const times = { entry_ts: closeOf(entry), exit_ts: closeOf(exit) };
+      const layer = new TradeLayer(chart.api, { ...times, entry_price: 1, exit_price: 2 } as DrawnTrade, MINUTE, colors);
+      chart.add(layer);
+      return layer.drawnTimes.map((ts) => ts / M);
+    };
+    expect([drawn(19_008, 19_049), drawn(19_008, 19_009), drawn(19_007, 19_010)]).toEqual([[19_006, 19_046], [19_006], [19_006, 19_010]]);
+    expect(library.minutes.every(isBar)).toBe(true);
   });
 });
 

@@ -69,6 +69,19 @@ describe("the equity of a run", () => {
     expect(of.markerTimes).toEqual([]);
   });
 
+  it("and its fills are at the bar before, where a time has none", () => {
+    const of = layer();
+    const withHole = [...bars(0, 3), ...bars(6, 8)];
+    of.apply(withHole, { kind: "all" }, { from: 0, to: 5 });
+    const equity = [0, 1, 2, 3, 4, 5, 6, 7, 8].map((n) => point(n, 10 - n));
+    of.show({ cash: 0, exchange: "x", fills: [fill(0, 1), fill(1, 4), fill(2, 6), fill(3, 8)], equity });
+    expect([times()[0], of.markerTimes]).toEqual([[0, 1, 2, 6, 7], [1 * M, 2 * M, 6 * M]]);
+    expect(of.equity.get(2 * M)).toEqual({ low: 5, high: 8, last: 5 });
+    of.apply([...withHole, bar(10)], { kind: "tail", from: 5 }, { from: 0, to: 6 });
+    expect([times()[0], of.markerTimes]).toEqual([[0, 1, 2, 6, 7], [1 * M, 2 * M, 6 * M, 7 * M]]);
+    expect(of.equity.get(7 * M)).toEqual({ low: 2, high: 3, last: 2 });
+  });
+
   it("is that of the bars that the chart draws", () => {
     const of = layer();
     of.apply(bars(0, 9), { kind: "all" }, { from: 2, to: 5 });

@@ -17,12 +17,14 @@ const RUN = { run_id: "r1", replay_uid: "u1", exchange: "coinbase", symbols: ["B
 let runs: unknown[] = [];
 let spec: Record<string, unknown> = {};
 let replays: unknown[] = [];
+/** The resources beside that of the first replay. */
+let others: unknown[] = [];
 const ends: (() => void)[] = [];
 
 function answer(address: string): unknown {
   if (address === "/api/replays") return replays;
   const replay = { apiVersion: "v", kind: "Replay", metadata: { name: "tape", namespace: "default", uid: "u1" }, spec };
-  if (address === "/api/v1/replays") return { replays: [replay] };
+  if (address === "/api/v1/replays") return { replays: [replay, ...others] };
   if (address === "/api/v1/backtests") return { backtests: runs };
   if (address === "/api/v1/feeds") return { feeds: [] };
   if (address === "/api/v1/runs") return { runs: [RUN, { ...RUN, run_id: "r2", exchange: "kraken" }] };
@@ -70,7 +72,7 @@ beforeEach(() => {
   vi.stubGlobal("fetch", fetched);
   fetched.mockImplementation((address) => Promise.resolve(new Response(JSON.stringify(answer(address)))));
   history.replaceState(null, "", "/");
-  [runs, spec, replays] = [[], {}, [PLAYED]];
+  [runs, spec, replays, others] = [[], {}, [PLAYED], []];
 });
 afterEach(() => {
   for (const end of ends.splice(0)) end();
@@ -218,6 +220,21 @@ it("what is played again does not take the place of what the reader has gone to 
   replays = [{ ...PLAYED, uid: "u9", name: "tape-2" }, ...replays];
   await resources.played.refresh();
   expect(selection.replay.value?.uid).toBe("u2");
+});
+
+it("what is played again and deleted before it starts is no longer awaited", async () => {
+  replays = [{ ...PLAYED, ended: true }];
+  history.replaceState(null, "", "/?replay=u1");
+  const { resources } = await deck();
+  const { awaited, isMaking, playAgain, showAwaited } = await import("../src/transport/play_again");
+  const { controlProblem } = await import("../src/transport/controls");
+  ends.push(showAwaited());
+  others = [{ apiVersion: "v", kind: "Replay", metadata: { name: "tape-2", namespace: "default", uid: "u9" }, spec, status: { phase: "Pending" } }];
+  await playAgain({ apiVersion: "v", kind: "Replay", metadata: { name: "tape", namespace: "default", uid: "u1" }, spec });
+  expect(awaited.value?.name).toBe("tape-2");
+  others = [];
+  await resources.replays.refresh();
+  expect([awaited.value, isMaking.value, controlProblem.value]).toEqual([null, false, "tape-2: deleted before it started"]);
 });
 
 it("an ended replay is played again as another one, from its start", async () => {

@@ -4,7 +4,8 @@ import { MINUTE } from "../src/chart/lengths";
 import type { ReplaySpec, ReplayState, Resource } from "../src/data/types";
 import { deckState, type Known } from "../src/deck/deck_state";
 import { recentStates, speedBetween } from "../src/deck/measured_speed";
-import { attachedRuns, nextName } from "../src/transport/attached_runs";
+import { nextName } from "../src/names";
+import { attachedRuns } from "../src/transport/attached_runs";
 import { timeIn } from "../src/chart/time_zone";
 import { holeAt, holeText } from "../src/transport/hole_text";
 import { choices, measuredLabel, nextSpeed, speedLabel } from "../src/transport/speeds";
@@ -160,8 +161,8 @@ describe("the seek strip", () => {
   });
   it("says of a hole from when to when it is", () => {
     const hole = { from: at("2018-04-04T16:48:00Z"), to: at("2018-04-05T00:00:00Z") };
-    expect(holeText(hole, (ts) => timeIn(ts, "UTC"))).toBe("No bars 04 Apr 16:48 – 05 Apr 00:00 (7.2 h)");
-    expect(holeText(hole, (ts) => timeIn(ts, "Asia/Kolkata"))).toBe("No bars 04 Apr 22:18 – 05 Apr 05:30 (7.2 h)");
+    expect(holeText(hole, (ts) => timeIn(ts, "UTC"))).toBe("No bars 2018-04-04 16:48–2018-04-05 00:00 (7.2 h)");
+    expect(holeText(hole, (ts) => timeIn(ts, "Asia/Kolkata"))).toBe("No bars 2018-04-04 22:18–2018-04-05 05:30 (7.2 h)");
     expect([hole.from - 6, hole.from - 5, hole.to + 5, hole.to + 6].map((ts) => holeAt([hole], ts, 5))).toEqual([
       undefined, hole, hole, undefined,
     ]);

@@ -18,6 +18,9 @@ export function firstAt(bars: readonly Bar[], ts: number): number {
   return low;
 }
 
+/** The open of the bar that opens at a time, or of the last before it; undefined where there is none. */
+export const lastOpen = (bars: readonly Bar[], ts: number): number | undefined => bars[firstAt(bars, ts + 1) - 1]?.ts;
+
 /**
  * ``generation`` counts how often all bars were taken back or replaced. History that was asked for in an earlier one is of
  * bars that may no longer be shown.

@@ -25,6 +25,8 @@ const RETRY_MS = 3_000;
 const SAMPLED_BARS = 200;
 /** At least so many bars are in sight before and after a trade. */
 const AROUND_TRADE_BARS = 20;
+/** A range of more bars, of which an address may have any, is not brought into sight: all of them would be loaded. */
+const MAX_SIGHT_BARS = 20_000;
 
 /** ``refused``: the gateway serves no bars of the series. */
 export type ChartState = "none" | "loading" | "ready" | "unreachable" | "refused";
@@ -265,7 +267,9 @@ export class ChartModel {
     this.chart.add(this.trade);
   }
 
+  /** What is loaded and not drawn is not the chart's yet: its next drawing looks for it again. */
   private showSought(): void {
+    if (this.batch.isWaiting) return;
     if (this.soughtSight === null) this.showTrade();
     else this.showSight(this.soughtSight);
   }
@@ -274,6 +278,7 @@ export class ChartModel {
   private showSight({ from, to }: Sight): void {
     const [shown, first, last] = [this.shown.peek(), this.bars[0], this.bars.at(-1)];
     if (shown === null || first === undefined || last === undefined) return;
+    if (to - from > MAX_SIGHT_BARS * shown.length.width_ms) return void (this.soughtSight = null);
     if (first.ts > from && this.feed?.series.isComplete === false) return void this.feed.loadOlder();
     const isPlayed = closeOf(last.ts, shown.length) > to;
     if (!isPlayed && this.chart.isFollowing) return;

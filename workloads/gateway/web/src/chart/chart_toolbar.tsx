@@ -1,7 +1,7 @@
 // The toolbar of a chart: symbol, bar length, indicators, scale, drawings, screenshot.
 import { resolutions } from "../data/resources";
 import { marketOf } from "../deck/defaults";
-import { choose, parameter, parameterName, symbolOf } from "../deck/selection";
+import { choose, noSight, parameter, parameterName, symbolOf } from "../deck/selection";
 import type { DrawingLayer } from "../drawings/drawing_layer";
 import { DrawingTools } from "../drawings/drawing_tools";
 import { IndicatorMenu } from "../indicators/indicator_menu";
@@ -43,7 +43,7 @@ export function ChartToolbar({ number, model, drawings }: ChartToolbarProps) {
 /** The bar lengths; those that the series does not have are disabled. */
 function Intervals({ number, model }: { number: number; model: ChartModel }) {
   const shown = model.shown.value;
-  const take = (interval: string) => choose({ [parameterName("interval", number)]: interval });
+  const take = (interval: string) => choose({ ...noSight(number), [parameterName("interval", number)]: interval });
   return (
     <div class="intervals" role="radiogroup" aria-label="Bar length">
       {(resolutions.value ?? []).map(({ resolution, interval }) => (

@@ -21,6 +21,11 @@ export class FrameBatch {
     if (this.pending.kind !== "none") this.frame ??= requestAnimationFrame(() => this.flush());
   }
 
+  /** Whether something is not drawn yet. */
+  get isWaiting(): boolean {
+    return this.frame !== null;
+  }
+
   /** Forget what is not drawn yet. */
   cancel(): void {
     if (this.frame !== null) cancelAnimationFrame(this.frame);

@@ -129,7 +129,8 @@ export class PriceChart {
 
   /** Bring a range of times into sight, with room around it. */
   showRange(from: number, to: number, margin: number): void {
-    const sight = { from: firstAt(this.bars, from - margin), to: firstAt(this.bars, to + margin) };
+    const end = Math.min(firstAt(this.bars, to + margin) + 1, this.bars.length); // the library goes on to the next bar
+    const sight = { from: firstAt(this.bars, from - margin), to: end };
     const { range } = this.window;
     if (sight.from < range.from || sight.to > range.to) {
       this.window.take(windowAround(sight, this.count), sight.to, () => this.draw());

@@ -1,4 +1,5 @@
-// A run on a chart: its fills at their bars, and its equity in a pane below, of the bars that the chart draws.
+// A run on a chart: its fills at their bars, and its equity in a pane below, of the bars that the chart draws. What is of a time
+// without a bar is at the bar before: the library has one place for each time of any series, and the chart counts places by bars.
 import {
   BaselineSeries, CandlestickSeries, createSeriesMarkers, type IChartApi, type ISeriesApi, type ISeriesMarkersPluginApi,
   type SeriesMarker, type Time,
@@ -6,7 +7,7 @@ import {
 import type { Bar, EquityPoint, Fill, Resolution } from "../data/types";
 import { number } from "../format";
 import { type Colors, faded } from "../shell/theme";
-import type { BarChange } from "./bar_series";
+import { type BarChange, lastOpen } from "./bar_series";
 import type { BarWindow } from "./bar_window";
 import { seconds } from "./chart_options";
 import { addPoint, type EquityBar } from "./equity";
@@ -150,9 +151,10 @@ export class RunLayer implements Layer {
     const changed = new Map<number, EquityBar>();
     for (; this.drawnPoints < this.shown.equity.length; this.drawnPoints += 1) {
       const [, ts, value] = this.shown.equity[this.drawnPoints] as EquityPoint;
-      const at = openOf(ts, this.length);
-      if (at > last) break;
-      if (at >= first) changed.set(at, addPoint(this.equity, at, value));
+      const opened = openOf(ts, this.length);
+      if (opened > last) break;
+      const at = opened < first ? undefined : lastOpen(this.bars, opened);
+      if (at !== undefined) changed.set(at, addPoint(this.equity, at, value));
     }
     return changed;
   }
@@ -162,13 +164,13 @@ export class RunLayer implements Layer {
     const { exchange } = this.shown;
     const fills = this.shown.fills
       .filter(({ symbol }) => `${exchange}:${symbol}` === this.market)
-      .map((fill) => ({ ...fill, at: openOf(fill.ts, this.length) }))
-      .filter(({ at }) => at >= this.first && at <= this.last);
+      .map((fill) => ({ ...fill, opened: openOf(fill.ts, this.length) }))
+      .filter(({ opened }) => opened >= this.first && opened <= this.last);
     if (fills.length === this.drawnFills) return;
     this.drawnFills = fills.length;
     const markers = fills.map(
-      ({ at, side, size, price, seq }): SeriesMarker<Time> => ({
-        time: seconds(at),
+      ({ opened, side, size, price, seq }): SeriesMarker<Time> => ({
+        time: seconds(lastOpen(this.bars, opened) ?? opened),
         id: `fill ${seq}: ${side} ${size} at ${price}`,
         position: side === "buy" ? "belowBar" : "aboveBar",
         shape: side === "buy" ? "arrowUp" : "arrowDown",

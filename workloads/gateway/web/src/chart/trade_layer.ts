@@ -1,10 +1,10 @@
 // A trade on a chart: a line from its entry to its exit, neither of them right of the last bar; an open one has its entry alone.
-// Of an end that the chart does not draw there is the line towards it.
+// An end at a time without a bar is at the bar before. Of an end that the chart does not draw there is the line towards it.
 import { type IChartApi, type ISeriesApi, LineSeries, LineStyle } from "lightweight-charts";
 import type { Bar, Resolution } from "../data/types";
 import type { DrawnTrade } from "../run/open_trade";
 import type { Colors } from "../shell/theme";
-import { type BarChange, firstAt } from "./bar_series";
+import { type BarChange, firstAt, lastOpen } from "./bar_series";
 import type { BarWindow } from "./bar_window";
 import { seconds } from "./chart_options";
 import { openOf } from "./lengths";
@@ -14,7 +14,9 @@ type End = readonly [at: number, price: number];
 
 export class TradeLayer implements Layer {
   private readonly line: ISeriesApi<"Line">;
-  private readonly ends: readonly End[];
+  /** When the bars of its ends would open, and when those do at which they are drawn. */
+  private readonly wanted: readonly End[];
+  private ends: readonly End[] = [];
   private bars: readonly Bar[] = [];
   private drawn: readonly End[] = [];
 
@@ -27,7 +29,7 @@ export class TradeLayer implements Layer {
     const entry: End = [openOf(trade.entry_ts, length), trade.entry_price];
     const { exit_ts, exit_price } = trade;
     const exit = exit_ts === null || exit_price === null ? null : ([openOf(exit_ts, length), exit_price] satisfies End);
-    this.ends = exit === null || entry[0] === exit[0] ? [entry] : [entry, exit];
+    this.wanted = exit === null ? [entry] : [entry, exit];
     const plain = { lastValueVisible: false, priceLineVisible: false, crosshairMarkerVisible: false } as const;
     const points = { pointMarkersVisible: true, pointMarkersRadius: 5 };
     this.line = chart.addSeries(LineSeries, { ...plain, ...points, lineWidth: 2, lineStyle: LineStyle.Dashed });
@@ -41,14 +43,15 @@ export class TradeLayer implements Layer {
 
   apply(bars: readonly Bar[], _change: BarChange, drawn: BarWindow): void {
     this.bars = bars;
+    this.ends = this.endsAtBars();
     this.redraw(drawn);
   }
 
   redraw({ from, to }: BarWindow): void {
     const shown = this.within(this.bars[from]?.ts ?? Infinity, this.bars[to - 1]?.ts ?? -Infinity);
-    if (shown.join() === this.drawn.join()) return;
+    const isSame = shown.join() === this.drawn.join();
     this.drawn = shown;
-    this.line.setData(shown.map(([at, value]) => ({ time: seconds(at), value })));
+    if (!isSame) this.line.setData(shown.map(([at, value]) => ({ time: seconds(at), value })));
   }
 
   recolor(colors: Colors): void {
@@ -59,12 +62,21 @@ export class TradeLayer implements Layer {
     this.chart.removeSeries(this.line);
   }
 
-  /** Its line between two times, as far as its ends are within the bars. */
-  private within(from: number, to: number): End[] {
-    const [first, last] = [this.bars[0]?.ts ?? Infinity, this.bars.at(-1)?.ts ?? -Infinity];
-    const known = this.ends.filter(([at]) => at >= first && at <= last);
-    const shown = known.filter(([at]) => at >= from && at <= to);
+  /** Its ends as far as they are within the bars; one where both are at the same bar. */
+  private endsAtBars(): End[] {
+    const last = this.bars.at(-1)?.ts ?? -Infinity;
+    const known = this.wanted.flatMap(([opened, price]): End[] => {
+      const at = opened > last ? undefined : lastOpen(this.bars, opened);
+      return at === undefined ? [] : [[at, price]];
+    });
     const [entry, exit] = known;
+    return entry !== undefined && entry[0] === exit?.[0] ? [entry] : known;
+  }
+
+  /** Its line between two times. */
+  private within(from: number, to: number): End[] {
+    const shown = this.ends.filter(([at]) => at >= from && at <= to);
+    const [entry, exit] = this.ends;
     if (entry === undefined || exit === undefined) return shown;
     if (entry[0] < from && exit[0] > from) shown.unshift(this.between(entry, exit, from));
     if (entry[0] < to && exit[0] > to) shown.push(this.between(entry, exit, to));

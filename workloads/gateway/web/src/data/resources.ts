@@ -58,6 +58,12 @@ export const resolutions = new Polled(
 export const resourceOf = (replay: { uid: string } | null): Resource<ReplaySpec> | null =>
   (replays.value ?? []).find((each) => each.metadata.uid === replay?.uid) ?? null;
 
+/** The store that a resource plays or trades, of its source; null where it has another one. */
+export function storeOf(resource: Resource | null | undefined): { exchange: string } | null {
+  const { store } = (resource?.spec["source"] ?? {}) as { store?: { exchange?: string } };
+  return store?.exchange === undefined ? null : { exchange: store.exchange };
+}
+
 /** Show a change at once, before the next load. */
 export async function refreshResources(): Promise<void> {
   await Promise.all([replays.refresh(), backtests.refresh(), feeds.refresh()]);

@@ -5,10 +5,9 @@ import type { Loadable } from "../data/loadable";
 import type { RunFeed } from "../data/run_feed";
 import type { Run, RunFigures } from "../data/types";
 import { MISSING, number, percent } from "../format";
-import { ToChart } from "../run/chosen_trade";
 import type { DrawnTrade } from "../run/open_trade";
 import { Panel } from "../shell/panel";
-import { Link } from "../shell/router";
+import { AddressLink, Link } from "../shell/router";
 import { hourAround } from "../transport/hour_form";
 import { runsOfMarket } from "./defaults";
 import { layout } from "./layout";
@@ -79,7 +78,7 @@ function RunChoice({ all }: { all: readonly Run[] }) {
       id="run"
       aria-label="Shown run"
       value={parameter("run") === "" ? "" : (run.value?.run_id ?? "")}
-      title={choices.filter(({ run_id }) => run_id === run.value?.run_id).map(choiceText).join()}
+      title={run.value === null ? undefined : choiceText(run.value)}
       onChange={({ currentTarget }) => choose({ run: currentTarget.value })}
     >
       <option value="">none</option>
@@ -114,6 +113,7 @@ function NoRun({ all }: { all: readonly Run[] }) {
 
 /** In place of figures, which are of the whole run: they would tell what comes after the position. */
 function Borrowed({ feed }: { feed: RunFeed | null }) {
+  if (replay.value === null) return <p class="note loading">Loading the replay</p>;
   return (
     <>
       <p class="note">This run was not on this replay. Its fills and equity are shown up to the position.</p>
@@ -164,7 +164,7 @@ function ShownTrade({ run: of, trade: { value, error }, format }: ShownTradeProp
       {value !== null && `${tradeText(value, format)} `}
       {value === null && <span class="stale">{error ?? "Loading the trade"} </span>}
       <button onClick={() => choose({ trade: null })}>Hide the trade</button>{" "}
-      {hour !== null && <ToChart address={hour}>Play this hour at 10×</ToChart>}
+      {hour !== null && <AddressLink address={hour}>Play this hour at 10×</AddressLink>}
     </p>
   );
 }

@@ -57,17 +57,21 @@ export function addressOn(uid: string): string {
 
 /** The range of times that the address wants a chart to have in sight; null where it has none. */
 export function wantedSight(chart: number): Sight | null {
-  const [from, to] = ["from", "to"].map((name) => parameter(name, chart) ?? "");
+  const [from, to] = [parameter("from", chart) ?? "", parameter("to", chart) ?? ""];
   if (!isTime(from) || !isTime(to)) return null;
   const sight = { from: Number(from), to: Number(to) };
   return sight.from <= sight.to ? sight : null;
 }
 
-const isTime = (text: string | undefined): text is string => /^\d{1,15}$/.test(text ?? "");
+const isTime = (text: string): boolean => /^\d{1,15}$/.test(text);
 
-/** Without the ranges of the charts: they are of what was shown before. */
+/** Without the range of a chart: it is of what was shown before. */
+export const noSight = (chart: number): Readonly<Record<string, null>> =>
+  Object.fromEntries(["from", "to"].map((name) => [parameterName(name, chart), null]));
+
+/** The same of all charts. */
 export const NO_SIGHTS: Readonly<Record<string, null>> = Object.fromEntries(
-  Array.from({ length: CHARTS_MAX }, (_, chart) => ["from", "to"].map((name) => [parameterName(name, chart), null] as const)).flat(),
+  Array.from({ length: CHARTS_MAX }, (_, chart) => Object.entries(noSight(chart))).flat(),
 );
 
 /** The replay that was shown last: it is kept as the default after its end. */
@@ -101,8 +105,12 @@ export const run = computed(() => {
 });
 
 export const runId = computed(() => run.value?.run_id ?? null);
-/** Whether the shown run is of other data than the shown replay: the gateway does not limit it to that one's position. */
-export const isBorrowed = computed(() => replay.value !== null && run.value !== null && run.value.replay_uid !== replay.value.uid);
+/** The uid of the shown replay, or what names it while the replays are not known: "" for none, null where the newest will be shown. */
+const replayName = computed(() => replay.value?.uid ?? (played.value === null ? wantedReplay.value : ""));
+/** Whether a replay is shown, or will be. */
+export const hasReplay = computed(() => replayName.value !== "");
+/** Whether the shown run is, or may be, of other data than the replay: the gateway does not limit it to that one's position. */
+export const isBorrowed = computed(() => hasReplay.value && run.value !== null && run.value.replay_uid !== replayName.value);
 export const runExchange = computed(() => run.value?.exchange ?? null);
 
 /** The number of the run's trade that is shown; null for none. */

@@ -7,7 +7,7 @@ import { type DrawnTrade, openTrade } from "../run/open_trade";
 import { PARTS_MS, tradeOf } from "../run/run_parts";
 import { marketOf } from "./defaults";
 import { position } from "./replay_state";
-import { isOpenTrade, replay, runExchange, runId, symbolOf, tradeNumber } from "./selection";
+import { hasReplay, isOpenTrade, replay, runExchange, runId, symbolOf, tradeNumber } from "./selection";
 
 export function useShownTrade(feed: ReadonlySignal<RunFeed | null>): ReadonlySignal<Loadable<DrawnTrade>> {
   const shown = useSignal<Loadable<DrawnTrade>>(LOADING);
@@ -27,12 +27,13 @@ function followClosed(shown: Signal<Loadable<DrawnTrade>>): (() => void) | undef
   const polled = new Polled(async () => (known ??= await tradeOf(id, seq)), PARTS_MS);
   const notYet = { value: null, error: `trade: got ${seq}, expected a trade that the run has closed up to the replay's position` };
   const isClosed = computed(() => (polled.signal.value.value?.exit_ts ?? -Infinity) <= limit.value);
-  const ends = [polled.watch(), effect(() => void (shown.value = isClosed.value ? polled.signal.value : notYet))];
+  const isKnown = computed(() => !hasReplay.value || replay.value !== null);
+  const ends = [polled.watch(), effect(() => void (shown.value = isClosed.value ? polled.signal.value : isKnown.value ? notYet : LOADING))];
   return () => ends.forEach((end) => end());
 }
 
-/** How far a run may be shown: to the position of the replay. Before its first record it has nothing. */
-const limit = computed(() => (replay.value === null ? Infinity : (position.value ?? -Infinity)));
+/** How far a run may be shown: to the position of the replay. Before its first record, and until it is known, it has nothing. */
+const limit = computed(() => (hasReplay.value ? (position.value ?? -Infinity) : Infinity));
 
 /** The trade that is open after the fills up to the replay's position. It stays the same one until its position does not. */
 function followOpen(feed: ReadonlySignal<RunFeed | null>, shown: Signal<Loadable<DrawnTrade>>): () => void {

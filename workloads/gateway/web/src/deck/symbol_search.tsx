@@ -7,7 +7,7 @@ import { Modal } from "../shell/modal";
 import { dialog } from "../transport/actions";
 import { marketOf } from "./defaults";
 import { findSymbols } from "./found_symbols";
-import { choose, NO_SIGHTS, parameterName } from "./selection";
+import { choose, NO_SIGHTS, noSight, parameterName } from "./selection";
 
 const TYPING_MS = 150;
 
@@ -53,7 +53,7 @@ export function SymbolSearch({ chart }: { chart: number }) {
   const take = (listing: SymbolListing | undefined) => {
     if (listing === undefined) return;
     close();
-    const replay = chart === 0 ? { ...NO_SIGHTS, replay: null, run: null } : {};
+    const replay = chart === 0 ? { ...NO_SIGHTS, replay: null, run: null } : noSight(chart);
     choose({ [parameterName("symbol", chart)]: listing.ticker, ...replay });
   };
   const onKey = (event: KeyboardEvent) => {

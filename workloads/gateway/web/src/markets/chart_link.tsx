@@ -1,6 +1,6 @@
 // A link to the chart of a symbol.
 import type { ComponentChildren } from "preact";
-import { ToChart } from "../run/chosen_trade";
+import { AddressLink } from "../shell/router";
 
 /** The address of the Deck whose chart shows a market of the store. */
 export function marketChart(symbol: string, interval: string | null): string {
@@ -9,5 +9,5 @@ export function marketChart(symbol: string, interval: string | null): string {
 }
 
 export function ChartLink(props: { symbol: string; interval?: string | null; children?: ComponentChildren }) {
-  return <ToChart address={marketChart(props.symbol, props.interval ?? null)}>{props.children ?? props.symbol}</ToChart>;
+  return <AddressLink address={marketChart(props.symbol, props.interval ?? null)}>{props.children ?? props.symbol}</AddressLink>;
 }

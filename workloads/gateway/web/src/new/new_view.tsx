@@ -4,7 +4,7 @@ import { Polled } from "../data/loadable";
 import { get } from "../data/request";
 import { refreshResources } from "../data/resources";
 import "../run/run.css";
-import { address, Link, setQuery } from "../shell/router";
+import { address, Link, navigate } from "../shell/router";
 import { useWatched } from "../shell/watched";
 import { currentToken } from "../token";
 import { apply, type Made, type Outcome } from "./apply";
@@ -32,8 +32,11 @@ export function NewView() {
   const wanted = address.value.query.get("kind");
   const kind = KINDS.find((each) => each === wanted) ?? "replay";
   const [isOver, setOver] = useState(false);
+  const choose = (next: Kind) => {
+    if (next !== kind) navigate(`/new?kind=${next}`); // without values of another form
+  };
   const drop = dropOf(setOver, (files) => {
-    setQuery({ kind: "feed" });
+    choose("feed");
     takeFiles(files);
   });
   return (
@@ -44,7 +47,7 @@ export function NewView() {
             type="button"
             key={each}
             aria-pressed={each === kind}
-            onClick={() => setQuery({ kind: each })}
+            onClick={() => choose(each)}
           >
             {KIND_NAMES[each]}
           </button>

@@ -1,7 +1,6 @@
 // The trade that is chosen in a report. The chart of the Deck shows its entry and exit.
 import { signal } from "@preact/signals";
-import type { ComponentChildren } from "preact";
-import { navigate } from "../shell/router";
+import { AddressLink } from "../shell/router";
 import type { RunSummary, Trade } from "./types";
 
 export interface ChosenTrade {
@@ -33,19 +32,5 @@ function addressOf(run: string, exchange: string, replay: string, name: string, 
 export function ChartLink() {
   const chosen = chosenTrade.value;
   if (chosen === null) return null;
-  return <ToChart address={chartAddress(chosen)}>{`Show trade ${chosen.trade.seq} on the chart`}</ToChart>;
-}
-
-/** A link to a chart of the Deck. */
-export function ToChart({ address, children }: { address: string; children: ComponentChildren }) {
-  const follow = (event: MouseEvent) => {
-    if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
-    event.preventDefault();
-    navigate(address);
-  };
-  return (
-    <a class="chart-link" href={address} onClick={follow}>
-      {children}
-    </a>
-  );
+  return <AddressLink address={chartAddress(chosen)}>{`Show trade ${chosen.trade.seq} on the chart`}</AddressLink>;
 }

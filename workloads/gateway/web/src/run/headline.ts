@@ -1,6 +1,6 @@
 // The six figures at the head of a report, each with the number of cases that it is made of.
 import { MISSING, number, percent, time } from "../format";
-import { duration } from "./lengths_of_time";
+import { duration, HOUR_MS } from "./lengths_of_time";
 import { shareInterval } from "./statistics";
 import { equityFigures, tradeFigures, type TradeRow } from "./trades";
 import type { EquityRow, RunReport } from "./types";
@@ -95,7 +95,7 @@ export function headline(run: RunReport, curve: readonly EquityRow[], rows: read
     {
       name: "Average trade",
       text: percent(average, true),
-      detail: `held ${duration(hours === null ? ofTrades.averageHold : hours * 3_600_000)} on average`,
+      detail: `held ${duration(hours === null ? ofTrades.averageHold : hours * HOUR_MS)} on average`,
       sample: closed,
       tone: tone(average),
       reason: run.undefined?.["average_trade_percent"] ?? "the run has no closed trade",

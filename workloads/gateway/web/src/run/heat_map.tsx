@@ -8,7 +8,7 @@ import { plain } from "./inputs_panel";
 import { PARTS_MS } from "./run_parts";
 import { figureName } from "./report";
 import { axisOf, choose, heatMetric, OBJECTIVE } from "./selection";
-import { breakEven, colourOf, type Direction } from "./sweep";
+import { breakEven, type CellColour, colouring, type Direction } from "./sweep";
 import type { Matrix } from "./types";
 
 /** What stands where there are no two params to choose. */
@@ -84,7 +84,7 @@ interface MatrixProps {
 
 export function MatrixTable({ matrix, lowIsGood, border }: MatrixProps) {
   const all = matrix.values.flat().filter((value): value is number => value !== null);
-  const colour = (value: number) => colourOf(value, all, border, lowIsGood);
+  const colourOf = colouring(all, border, lowIsGood);
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label={`${figureName(matrix.metric)} by ${matrix.x} and ${matrix.y}`}>
       <table class="heat matrix">
@@ -101,20 +101,20 @@ export function MatrixTable({ matrix, lowIsGood, border }: MatrixProps) {
             <tr key={plain(matrix.ys[i])}>
               <th scope="row">{plain(matrix.ys[i])}</th>
               {row.map((value, j) => (
-                <td
-                  key={j}
-                  class="number"
-                  data-tone={value === null ? undefined : colour(value).tone}
-                  style={{ "--heat": value === null ? "0" : colour(value).heat.toFixed(2) }}
-                  title={`${number(matrix.counts[i]?.[j] ?? 0, 0)} trials`}
-                >
-                  {value === null ? MISSING : number(value)}
-                </td>
+                <MatrixCell value={value} colour={value === null ? null : colourOf(value)} trials={matrix.counts[i]?.[j] ?? 0} key={j} />
               ))}
             </tr>
           ))}
         </tbody>
       </table>
     </div>
+  );
+}
+
+function MatrixCell({ value, colour, trials }: { value: number | null; colour: CellColour | null; trials: number }) {
+  return (
+    <td class="number" data-tone={colour?.tone} style={{ "--heat": colour === null ? "0" : colour.heat.toFixed(2) }} title={`${number(trials, 0)} trials`}>
+      {value === null ? MISSING : number(value)}
+    </td>
   );
 }

@@ -1,9 +1,11 @@
 // Lengths of time as people say them: 45 min, 3.5 h, 12 d.
 import { MISSING } from "../format";
 
+export const HOUR_MS = 3_600_000;
+
 const UNITS: [ms: number, name: string][] = [
   [86_400_000, "d"],
-  [3_600_000, "h"],
+  [HOUR_MS, "h"],
   [60_000, "min"],
   [1_000, "s"],
 ];

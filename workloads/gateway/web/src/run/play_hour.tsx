@@ -1,14 +1,15 @@
-// Play the hour in which a run lost: a link to the form of a Replay of that hour, at a speed that one can follow.
+// Play an hour of what a run or a replay has shown: a link to the form of a Replay of that hour, at a speed that one can follow.
+import { storeOf } from "../data/resources";
 import type { Resource } from "../data/types";
+import { NAME_MAX, namesIn, nextName } from "../names";
 import { DEFAULT_NAMESPACE } from "../new/apply";
-import { nextName } from "../transport/attached_runs";
-import { ToChart } from "./chosen_trade";
+import { AddressLink } from "../shell/router";
+import { intervalMs } from "../transport/steps";
+import { HOUR_MS } from "./lengths_of_time";
 import type { RunSummary } from "./types";
 
-const HOUR_MS = 3_600_000;
 const SPEED = 10;
 const ENDING = "-hour";
-const NAME_MAX = 40;
 
 /** Bars of the store. */
 export interface StoredMarket {
@@ -26,22 +27,26 @@ interface PlayHourProps {
 }
 
 export function PlayHour({ run, market, known, end, what }: PlayHourProps) {
-  return <ToChart address={hourAddress(run, market, end, freeName(run.name, known))}>{`${what} at ${SPEED}×`}</ToChart>;
+  return <AddressLink address={hourAddress(run, market, end, freeName(run.name, known))}>{`${what} at ${SPEED}×`}</AddressLink>;
 }
 
-/** A name for a Replay of an hour of a run that no Replay has where the form makes it. */
-export function freeName(run: string, known: readonly Resource[]): string {
-  const taken = new Set(known.filter(({ metadata }) => metadata.namespace === DEFAULT_NAMESPACE).map(({ metadata }) => metadata.name));
-  const name = run.slice(0, NAME_MAX - ENDING.length) + ENDING;
+/** Whether an hour has several bars of an interval to play. */
+export const hasHours = (interval: string): boolean => intervalMs(interval) < HOUR_MS;
+
+/** A name for a Replay of an hour of a run or a replay that no Replay has where the form makes it. */
+export function freeName(of: string, known: readonly Resource[]): string {
+  const taken = namesIn(DEFAULT_NAMESPACE, known);
+  const base = of.replace(/-hour(-\d+)?$/, "");
+  const name = base.slice(0, NAME_MAX - ENDING.length) + ENDING;
   return taken.has(name) ? nextName(name, taken) : name;
 }
 
-/** What a run traded, where the store has it: of its own range, or of its replay's. */
-export function marketOf(run: RunSummary, known: readonly Resource[]): StoredMarket | null {
+/** What a run traded, where the store has it and an hour of it can be played: of its own range, or of its replay's. */
+export function storedMarketOf(run: RunSummary, known: readonly Resource[]): StoredMarket | null {
+  if (!hasHours(run.interval)) return null;
   if (run.replay_uid === "") return run;
-  const replay = known.find(({ metadata }) => metadata.uid === run.replay_uid);
-  const { store } = (replay?.spec["source"] ?? {}) as { store?: Partial<StoredMarket> };
-  return store?.exchange === undefined ? null : { exchange: store.exchange, symbols: run.symbols };
+  const store = storeOf(known.find(({ metadata }) => metadata.uid === run.replay_uid));
+  return store === null ? null : { exchange: store.exchange, symbols: run.symbols };
 }
 
 /** The address of the form, with the hour that ends at a time. */

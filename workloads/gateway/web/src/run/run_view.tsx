@@ -1,10 +1,11 @@
 // One run: its report, loaded again while the run or its replay goes on.
 import { useEffect, useMemo } from "preact/hooks";
 import { replays } from "../data/resources";
+import { AddressLink } from "../shell/router";
 import { useAll, useWatched } from "../shell/watched";
-import { chartAddress, ChartLink, type ChosenTrade, chosenTrade, openTradeAddress, ToChart } from "./chosen_trade";
+import { chartAddress, ChartLink, type ChosenTrade, chosenTrade, openTradeAddress } from "./chosen_trade";
 import { FailurePanel } from "./failure_panel";
-import { marketOf, PlayHour } from "./play_hour";
+import { PlayHour, storedMarketOf } from "./play_hour";
 import { Report } from "./report";
 import { RunActions, SaveRows } from "./run_actions";
 import { equityOf, excursionsOf, holdOf, inputsOf, partOf, partsUntil, reportOf, settledAs, tradesOf } from "./run_parts";
@@ -33,7 +34,7 @@ function OneRun({ id }: { id: string }) {
   const run = loadedParts.report.value;
   const parts = partsUntil(loadedParts, run?.shown_until ?? null);
   const known = replays.signal.value.value ?? [];
-  const market = run === null ? null : marketOf(run, known);
+  const market = run === null ? null : storedMarketOf(run, known);
   const trades = parts.trades.value?.trades;
   const chosen = useMemo<ChosenTrade | null>(() => {
     const trade = trades?.find(({ seq }) => seq === tradeNumber.value);
@@ -49,8 +50,8 @@ function OneRun({ id }: { id: string }) {
         actions={{
           head: run !== null && <RunActions run={run} inputs={parts.inputs.value} />,
           ...(run !== null && {
-            position: (symbol: string) => <ToChart address={openTradeAddress(run, symbol)}>Show the entry</ToChart>,
-            trade: (trade: Trade, text: string) => <ToChart address={chartAddress(ofRun(run, trade))}>{text}</ToChart>,
+            position: (symbol: string) => <AddressLink address={openTradeAddress(run, symbol)}>Show the entry</AddressLink>,
+            trade: (trade: Trade, text: string) => <AddressLink address={chartAddress(ofRun(run, trade))}>{text}</AddressLink>,
           }),
           ...(run !== null && market !== null && {
             play: (end: number, what: string) => <PlayHour run={run} market={market} known={known} end={end} what={what} />,

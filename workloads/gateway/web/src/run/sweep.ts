@@ -204,10 +204,10 @@ export function windowSummary(rows: readonly WindowRow[]): { windows: number; wo
   };
 }
 
-/** Where a value lies between the least and the greatest of all, 0 to 1; for a colour. */
-export function shareOf(value: number, all: readonly number[]): number {
+/** Where each value lies between the least and the greatest of all, 0 to 1; for a colour. */
+export function sharesOf(all: readonly number[]): (value: number) => number {
   const [low, high] = all.reduce(([l, h], each) => [Math.min(l, each), Math.max(h, each)], [Infinity, -Infinity]);
-  return high > low ? (value - low) / (high - low) : 1;
+  return (value) => (high > low ? (value - low) / (high - low) : 1);
 }
 
 export interface CellColour {
@@ -216,20 +216,23 @@ export interface CellColour {
   heat: number;
 }
 
-/** The colour of a value among all: of one with a border the two sides have two, else the better are stronger. */
-export function colourOf(value: number, all: readonly number[], border: number | null, lowIsGood: boolean): CellColour {
-  if (border === null) return { tone: "heat", heat: lowIsGood ? 1 - shareOf(value, all) : shareOf(value, all) };
+/** The colour of each value among all: of those with a border the two sides have two, else the better are stronger. */
+export function colouring(all: readonly number[], border: number | null, lowIsGood: boolean): (value: number) => CellColour {
+  if (border === null) {
+    const share = sharesOf(all);
+    return (value) => ({ tone: "heat", heat: lowIsGood ? 1 - share(value) : share(value) });
+  }
   const furthest = all.reduce((most, each) => Math.max(most, Math.abs(each - border)), 0);
-  return { tone: value < border ? "down" : "up", heat: furthest === 0 ? 0 : Math.abs(value - border) / furthest };
+  return (value) => ({ tone: value < border ? "down" : "up", heat: furthest === 0 ? 0 : Math.abs(value - border) / furthest });
 }
 
 /** The lines of parallel coordinates: for each trial its place on each axis, 0 to 1, the objective last. */
 export function coordinates(trials: readonly Trial[], names: readonly string[]): { trial: Trial; places: number[] }[] {
   const known = trials.filter(({ objective }) => objective !== null);
   const axes = names.map((name) => places(known, name));
-  const objectives = known.map(({ objective }) => objective ?? 0);
+  const share = sharesOf(known.map(({ objective }) => objective ?? 0));
   return known.map((trial) => ({
     trial,
-    places: [...axes.map((place) => place(trial).share), shareOf(trial.objective ?? 0, objectives)],
+    places: [...axes.map((place) => place(trial).share), share(trial.objective ?? 0)],
   }));
 }

@@ -1,8 +1,7 @@
 // Where a run lost most: the hour of its equity, and the trade.
+import { HOUR_MS } from "./lengths_of_time";
 import type { TradeRow } from "./trades";
 import type { EquityRow } from "./types";
-
-const HOUR_MS = 3_600_000;
 
 /** A change of the account's value between two times. */
 export interface ValueChange {

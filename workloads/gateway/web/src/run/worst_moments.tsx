@@ -1,6 +1,6 @@
 // Two lines below the headline: the hour and the trade in which a run lost most, and the ways to look at them.
 import type { ComponentChildren } from "preact";
-import { number, time } from "../format";
+import { number, spanText, time } from "../format";
 import type { TradeRow } from "./trades";
 import { isWithinHour, openWithin, type ValueChange, worstTrade } from "./worst";
 
@@ -21,7 +21,7 @@ export function WorstMoments({ hour, rows, note, play, chartOf }: WorstProps) {
     <ul class="worst" aria-label="Where it lost most">
       {hour !== null && (
         <li>
-          <Moment name={isWithinHour(hour) ? "Worst hour: " : "Worst step: "} change={hour.change} at={spanText(hour)} />
+          <Moment name={isWithinHour(hour) ? "Worst hour: " : "Worst step: "} change={hour.change} at={spanText(time(hour.from), time(hour.to))} />
           {ofHour !== null && chartOf?.(ofHour, "Show its worst trade on the chart")}
           {play?.(hour.to, isWithinHour(hour) ? "Play" : "Play its last hour")}
         </li>
@@ -45,10 +45,4 @@ function Moment({ name, change, at }: { name: string; change: number; at: string
       {`, ${at}`}
     </span>
   );
-}
-
-/** Two times, the second without its day where that is the first one's. */
-export function spanText({ from, to }: Pick<ValueChange, "from" | "to">): string {
-  const [begin, end] = [time(from), time(to)];
-  return `${begin}–${end.slice(0, 10) === begin.slice(0, 10) ? end.slice(11) : end}`;
 }

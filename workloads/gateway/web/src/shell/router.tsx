@@ -94,15 +94,26 @@ function follow(): void {
   if (route.value.view === "deck") deckAddress.value = location.pathname + location.search;
 }
 
-/** A link to a view. A click with a modifier is the browser's. */
+/** Goes to where a link leads; a click with a modifier is the browser's. */
+const following = (to: string | Route) => (event: MouseEvent) => {
+  if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  navigate(to);
+};
+
+/** A link to a view. */
 export function Link(props: { to: Route; class?: string; current?: boolean; children: ComponentChildren }) {
-  const open = (event: MouseEvent) => {
-    if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
-    event.preventDefault();
-    navigate(props.to);
-  };
   return (
-    <a href={pathOf(props.to)} class={props.class} aria-current={props.current === true ? "page" : undefined} onClick={open}>
+    <a href={pathOf(props.to)} class={props.class} aria-current={props.current === true ? "page" : undefined} onClick={following(props.to)}>
+      {props.children}
+    </a>
+  );
+}
+
+/** A link to an address of the page: a view with what is chosen in it. */
+export function AddressLink(props: { address: string; children: ComponentChildren }) {
+  return (
+    <a class="address-link" href={props.address} onClick={following(props.address)}>
       {props.children}
     </a>
   );

@@ -1,10 +1,11 @@
-// Go to a date: a time within the range of the replay, in UTC.
+// Go to a date: a time within the range of the replay, in UTC. What has ended is not sought: the hour from there is played.
 import { useSignal } from "@preact/signals";
 import { position } from "../deck/replay_state";
 import { replay } from "../deck/selection";
 import { time } from "../format";
 import { Modal } from "../shell/modal";
 import { dialog, noControls } from "./actions";
+import { canPlayHour, openHourFrom } from "./hour_form";
 import { seek } from "./seeks";
 
 /** The time that a reader has written, as UTC: 2018-04-04, 2018-04-04 12:30, or with seconds. Null for another text. */
@@ -24,18 +25,19 @@ export function JumpDialog() {
   const go = (event: Event) => {
     event.preventDefault();
     const ts = parseTime(text.value);
-    const refusal = noControls.peek(); // the replay may have ended since the dialog was opened
+    const refusal = canPlayHour.peek() ? null : noControls.peek(); // the replay may have ended since the dialog was opened
     if (refusal !== null) problem.value = refusal;
     else if (ts === null) problem.value = `time: got ${text.value}, expected one like 2018-04-04 12:30`;
     else if (ts < shown.range_from || ts > shown.range_to)
       problem.value = `time: got ${text.value}, expected one from ${time(shown.range_from)} to ${time(shown.range_to)}`;
     else {
       close();
-      void seek(ts);
+      if (canPlayHour.peek()) openHourFrom(ts);
+      else void seek(ts);
     }
   };
   return (
-    <Modal title="Go to a date (UTC)" onClose={close}>
+    <Modal title={canPlayHour.value ? "Play the hour from a date (UTC)" : "Go to a date (UTC)"} onClose={close}>
       <form onSubmit={go}>
         <label>
           Time{" "}

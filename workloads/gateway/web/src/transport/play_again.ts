@@ -4,8 +4,8 @@ import { messageOf, send } from "../data/request";
 import { played, refreshResources, replays, resourceOf } from "../data/resources";
 import type { ReplaySpec, Resource } from "../data/types";
 import { addressOn, chosenAddress, replay } from "../deck/selection";
+import { namesIn, nextName } from "../names";
 import { navigate } from "../shell/router";
-import { nextName } from "./attached_runs";
 import { controlProblem } from "./controls";
 
 /** A replay that was made to play another one again, and has not started. */
@@ -17,6 +17,10 @@ interface Awaited {
 }
 
 export const awaited = signal<Awaited | null>(null);
+/** Whether one is being made. */
+export const isMaking = signal(false);
+/** The uid of the last one that was in the list of Replays while it was awaited. */
+let listed = "";
 
 /** What of a spec is played again: the data and how fast, not where somebody has sought or stopped. */
 export function againSpec({ seek, step, until, paused, ...spec }: ReplaySpec & Record<string, unknown>): ReplaySpec {
@@ -26,9 +30,10 @@ export function againSpec({ seek, step, until, paused, ...spec }: ReplaySpec & R
 
 /** Make the replay. The ended one stays in sight until it starts: the address names that, so that no other takes its place. */
 export async function playAgain({ apiVersion, kind, metadata, spec }: Resource<ReplaySpec>): Promise<void> {
+  if (isMaking.peek()) return;
+  isMaking.value = true;
   const { namespace } = metadata;
-  const known = (replays.signal.peek().value ?? []).filter((each) => each.metadata.namespace === namespace);
-  const name = nextName(metadata.name, new Set(known.map((each) => each.metadata.name)));
+  const name = nextName(metadata.name, namesIn(namespace, replays.signal.peek().value ?? []));
   navigate(chosenAddress(), true);
   try {
     const body = { apiVersion, kind, metadata: { name, namespace }, spec: againSpec(spec) };
@@ -38,22 +43,27 @@ export async function playAgain({ apiVersion, kind, metadata, spec }: Resource<R
     await refreshResources();
   } catch (error) {
     controlProblem.value = messageOf(error);
+  } finally {
+    isMaking.value = false;
   }
 }
 
-/** Show what was made once it has started, unless the reader has gone to another replay; from now on. */
+/** Show what was made once it has started, unless it is deleted or the reader goes to another replay before; from now on. */
 export function showAwaited(): () => void {
   return effect(() => {
     const wanted = awaited.value;
     if (wanted === null) return;
-    const { phase, message = "" } = resourceOf(wanted)?.status ?? {};
+    const found = resourceOf(wanted);
+    if (found !== null) listed = wanted.uid;
+    const isDeleted = found === null && listed === wanted.uid;
+    const isFailed = found?.status?.phase === "Failed";
     const isStarted = (played.value ?? []).some(({ uid }) => uid === wanted.uid);
     const isLeft = replay.value?.uid !== wanted.again;
-    if (!isLeft && !isStarted && phase !== "Failed") return;
+    if (!isLeft && !isStarted && !isFailed && !isDeleted) return;
     untracked(() => {
       awaited.value = null;
       if (!isLeft && isStarted) navigate(addressOn(wanted.uid));
-      else if (!isLeft) controlProblem.value = `${wanted.name}: ${message}`;
+      else if (!isLeft) controlProblem.value = `${wanted.name}: ${isDeleted ? "deleted before it started" : (found?.status?.message ?? "")}`;
     });
   });
 }

@@ -7,7 +7,7 @@ import type { Fill, PlayedReplay } from "../data/types";
 import { pointA, pointB, setPoint } from "./ab_loop";
 import { canControl, LONG_STEP, noControls, stepBack, stepForward, stepLength, toEnd, toStart } from "./actions";
 import { holeAt, holeText } from "./hole_text";
-import { hourFrom, openHourFrom } from "./hour_form";
+import { canPlayHour, openHourFrom } from "./hour_form";
 import { seek } from "./seeks";
 import { furthest, type Hole, holes, prices } from "./strip_data";
 import { movedBy } from "./steps";
@@ -79,7 +79,7 @@ function Strip({ fills, format, shown }: SeekStripProps & { shown: PlayedReplay 
     if (dropped?.handle === "position") void seek(dropped.ts);
     else if (dropped !== null) void setPoint(dropped.handle, dropped.ts);
   };
-  const hint = hourFrom(range.from) === null ? (noControls.value ?? undefined) : "Ended: a click plays the hour from there at 10×";
+  const hint = canPlayHour.value ? "Ended: a click plays the hour from there at 10×" : (noControls.value ?? undefined);
   const cancel = () => (dragged.value = null);
   const press = (handle: Handle) => (event: KeyboardEvent) => {
     const bars = moveOf(event);

@@ -9,8 +9,9 @@ import {
   canControl, dialog, LONG_STEP, noControls, playOrPause, setSpeed, stepBack, stepForward, toEnd, toStart, wantedSpeed,
 } from "./actions";
 import { controlProblem, sending } from "./controls";
+import { canPlayHour } from "./hour_form";
 import { Icon } from "./icons";
-import { awaited, playAgain } from "./play_again";
+import { awaited, isMaking, playAgain } from "./play_again";
 import { SeekStrip } from "./seek_strip";
 import { undo, undoable } from "./seeks";
 import { choices, measuredLabel, type Speed, speedLabel } from "./speeds";
@@ -31,9 +32,7 @@ export function TransportBar({ fills, format }: TransportProps) {
         <Buttons />
         <Loop />
         <SpeedLadder />
-        <button onClick={() => (dialog.value = "jump")} disabled={!canControl.value} title={noControls.value ?? "Go to a date (G)"}>
-          Go to
-        </button>
+        <GoTo />
         <button class="undo" onClick={() => void undo()} disabled={undoable.value === null || !canControl.value} title={noControls.value ?? "Undo the last seek (Ctrl Z)"}>
           <Icon name="undo" />
           <span>Undo seek</span>
@@ -51,12 +50,23 @@ export function TransportBar({ fills, format }: TransportProps) {
   );
 }
 
+/** Of what has ended the date is that of an hour to play. */
+function GoTo() {
+  const isOff = !canControl.value && !canPlayHour.value;
+  const title = canPlayHour.value ? "Play the hour from a date at 10× (G)" : (noControls.value ?? "Go to a date (G)");
+  return (
+    <button onClick={() => (dialog.value = "jump")} disabled={isOff} title={title}>
+      Go to
+    </button>
+  );
+}
+
 /** In place of controls that an ended replay does not take. */
 function PlayAgain() {
   const ended = ["ENDED", "FAILED"].includes(deck.value.word) ? resource.value : null;
   if (ended === null) return null;
   return (
-    <button class="primary" onClick={() => void playAgain(ended)} disabled={awaited.value !== null} title="Make another Replay of the same data">
+    <button class="primary" onClick={() => void playAgain(ended)} disabled={isMaking.value || awaited.value !== null} title="Make another Replay of the same data">
       Play again
     </button>
   );

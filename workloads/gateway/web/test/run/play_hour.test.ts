@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import type { Resource } from "../../src/data/types";
 import { given, initialValues } from "../../src/new/fields";
 import { FORMS, manifestOf } from "../../src/new/forms";
-import { freeName, hourAddress, marketOf } from "../../src/run/play_hour";
+import { freeName, hourAddress, storedMarketOf } from "../../src/run/play_hour";
 import { report } from "./made";
 
 const END = Date.UTC(2018, 3, 5, 12);
@@ -35,6 +35,10 @@ it.each([
   ["cross", ["cross-hour"], "cross-hour-2"],
   ["cross", ["cross-hour", "cross-hour-2"], "cross-hour-3"],
   ["x".repeat(40), [], `${"x".repeat(35)}-hour`],
+  ["cross-hour", ["cross-hour"], "cross-hour-2"],
+  ["cross-hour-2", ["cross-hour", "cross-hour-2"], "cross-hour-3"],
+  ["cross-hour-2", [], "cross-hour"],
+  ["cross-hourly", [], "cross-hourly-hour"],
 ])("of %s beside the Replays %j has the free name %s", (run, names, expected) => {
   const named = (name: string, namespace: string) => ({ metadata: { name, namespace } }) as Resource;
   expect(freeName(run, names.map((name) => named(name, "default")))).toBe(expected);
@@ -47,10 +51,14 @@ it("takes nothing of an address that a form does not offer", () => {
 
 it("is of what the store has: of the run's own range, or of its replay's", () => {
   const stored = report({ replay_uid: "" });
-  expect(marketOf(stored, [])).toBe(stored);
+  expect(storedMarketOf(stored, [])).toBe(stored);
   const bound = report({ replay_uid: "u1", exchange: "coinbase", symbols: ["BTC/USD"] });
   const known = [replay("u0", {}), replay("u1", { store: { exchange: "kraken", symbols: ["*"] } })];
-  expect(marketOf(bound, known)).toEqual({ exchange: "kraken", symbols: ["BTC/USD"] });
-  expect(marketOf(bound, [replay("u1", { synthetic: {} })])).toBeNull();
-  expect(marketOf(bound, [])).toBeNull();
+  expect(storedMarketOf(bound, known)).toEqual({ exchange: "kraken", symbols: ["BTC/USD"] });
+  expect(storedMarketOf(bound, [replay("u1", { synthetic: {} })])).toBeNull();
+  expect(storedMarketOf(bound, [])).toBeNull();
+});
+
+it.each([["30m", true], ["1h", false], ["4h", false], ["1d", false], ["1M", false]])("of bars of %s there is one: %s", (interval, isThere) => {
+  expect(storedMarketOf(report({ interval }), []) !== null).toBe(isThere);
 });

@@ -1,7 +1,7 @@
 // Trials of sweeps: their order, what is around the best, and windows, compared with values found by hand.
 import { describe, expect, it } from "vitest";
 import {
-  breakEven, colourOf, coordinates, lossText, luck, neighbours, paramNames, ranked, resultName, robustness, shareOf, valuesOf,
+  breakEven, colouring, coordinates, lossText, luck, neighbours, paramNames, ranked, resultName, robustness, sharesOf, valuesOf,
   windowRows, windowSummary,
 } from "../../src/run/sweep";
 import { paramsText } from "../../src/run/sweep_panels";
@@ -102,14 +102,22 @@ describe("trials that lost money", () => {
 describe("the colour of a value", () => {
   it("is one of two beside what is neither gain nor loss", () => {
     const all = [8_000, 9_500, 10_000, 11_000];
-    expect(all.map((value) => colourOf(value, all, 10_000, false))).toEqual([
+    expect(all.map(colouring(all, 10_000, false))).toEqual([
       { tone: "down", heat: 1 }, { tone: "down", heat: 0.25 }, { tone: "up", heat: 0 }, { tone: "up", heat: 0.5 },
     ]);
-    expect(colourOf(0, [0, 0], 0, false)).toEqual({ tone: "up", heat: 0 });
+    expect(colouring([0, 0], 0, false)(0)).toEqual({ tone: "up", heat: 0 });
   });
   it("is stronger of the better of a metric that knows no loss", () => {
-    expect(colourOf(3, [2, 6], null, false)).toEqual({ tone: "heat", heat: 0.25 });
-    expect(colourOf(3, [2, 6], null, true)).toEqual({ tone: "heat", heat: 0.75 });
+    expect(colouring([2, 6], null, false)(3)).toEqual({ tone: "heat", heat: 0.25 });
+    expect(colouring([2, 6], null, true)(3)).toEqual({ tone: "heat", heat: 0.75 });
+  });
+  it.each([null, 10])("reads all values once, whatever the number of those that are coloured (border %s)", (border) => {
+    let reads = 0;
+    const all = new Proxy([2, 3, 6], { get: (of, name) => ((reads += 1), Reflect.get(of, name) as unknown) });
+    const colourOf = colouring(all, border, false);
+    const before = reads;
+    [2, 3, 6].map(colourOf);
+    expect([before > 0, reads - before]).toEqual([true, 0]);
   });
   it.each([["finalValue", 5_000], ["returnPercent", 0], ["averageTrade", 0], ["sharpe", null], ["maxDrawdownPercent", null]])(
     "has its border of %s at %j", (metric, border) => expect(breakEven(resultName(metric), 5_000)).toBe(border),
@@ -136,6 +144,6 @@ describe("parallel coordinates", () => {
   it("place each trial on each axis, numbers by their value", () => {
     const found = coordinates([trial({ n: 1, kind: "a" }, 5), trial({ n: 2, kind: "b" }, 15), trial({ n: 5, kind: "c" }, 10), trial({ n: 9, kind: "c" }, null)], ["n", "kind"]);
     expect(found.map(({ places }) => places)).toEqual([[0, 0, 0], [0.25, 0.5, 1], [1, 1, 0.5]]);
-    expect([shareOf(3, [3, 3]), shareOf(4, [2, 6])]).toEqual([1, 0.5]);
+    expect([sharesOf([3, 3])(3), sharesOf([2, 6])(4)]).toEqual([1, 0.5]);
   });
 });

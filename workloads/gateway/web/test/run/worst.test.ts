@@ -1,7 +1,6 @@
 // Where a run lost most, compared with every hour and every trade looked at one by one.
 import { describe, expect, it } from "vitest";
 import { openWithin, worstHour, worstTrade } from "../../src/run/worst";
-import { spanText } from "../../src/run/worst_moments";
 import { tradeRows } from "../../src/run/trades";
 import { equityRow, trade } from "./made";
 
@@ -59,10 +58,4 @@ describe("the worst trade", () => {
   });
   it("of a time is one that was open within it", () =>
     expect(openWithin(rows, { from: 12, to: 20, change: -1 }).map(({ seq }) => seq)).toEqual([1]));
-});
-
-it("a time names its second day where that is another one", () => {
-  const at = Date.UTC(2018, 3, 5, 23, 30);
-  expect(spanText({ from: at - HOUR, to: at })).toBe("2018-04-05 22:30–23:30");
-  expect(spanText({ from: at, to: at + HOUR })).toBe("2018-04-05 23:30–2018-04-06 00:30");
 });
