@@ -22,6 +22,7 @@ from pods.topic import read_topic
 from tapedeck_common.market import Bar, Ticker, Trade
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.exchange import Endpoints
+from tapedeck_deck.embedded.deadline import Deadline
 from tapedeck_feed.exchanges.adapter import ExchangeStream
 from tapedeck_feed.exchanges.cryptocompare import exchange as adapters
 from tapedeck_feed.exchanges.errors import ExchangeRequestFailed, InvalidFeedInput, SubscriptionLost
@@ -56,7 +57,7 @@ def test_trades_bars_and_ticker_through_any_fault(
         pod = FeedPod(services.broker.bootstrap, tmp_path, tmp_path, spec, keys)
         pod.start()
         try:
-            pod.wait_for(lambda: sum(len(client.channels) for client in exchange.clients) == 2)
+            pod.wait_for(lambda: sum(len(client.channels) for client in list(exchange.clients)) == 2)
             exchange.play(200)
             pod.wait_for(lambda: pod.status()["trades"] == 200)
             exchange.repeat(own, own.ticks[199:194:-1])
@@ -68,8 +69,8 @@ def test_trades_bars_and_ticker_through_any_fault(
             pod.wait_for(lambda: pod.status()["errors"] >= 2)  # a reset connection discards what was not read
             own.happened += 1
             exchange.repeat(own, [own.ticks[201]])
-            exchange.drop()
             own.happened += missed  # without messages
+            exchange.drop()
             exchange.subscribed(channels=2)
             exchange.play()
             exchange.refresh()
@@ -120,13 +121,14 @@ def test_the_index_live_and_backfilled(services: Services, store: str, tmp_path:
         pod = FeedPod(services.broker.bootstrap, tmp_path, tmp_path, spec, {"apiKey": exchange.key})
         pod.start()
         try:
-            pod.wait_for(lambda: sum(len(client.channels) for client in exchange.clients) == 2)
+            pod.wait_for(lambda: sum(len(client.channels) for client in list(exchange.clients)) == 2)
             exchange.play(100)
             exchange.refresh()
             pod.wait_for(lambda: pod.status()["tickers"] == 1)
             own.happened, exchange.clock_offset = len(own.ticks), 70_000
             exchange.drop()
             pod.wait_for(lambda: pod.status()["bars"] >= len(expected) - 1)  # they are requested
+            exchange.subscribed(channels=2)
             exchange.refresh()
             pod.wait_for(lambda: pod.status()["tickers"] == 2)
         finally:
@@ -296,11 +298,10 @@ class RecordingListener:
 
 
 async def until(ready: Callable[[], bool]) -> None:
-    for _ in range(500):
-        if ready():
-            return
+    deadline = Deadline(60)
+    while not ready():
+        assert not deadline.passed(), "waited 60 s for what a subscription delivers"
         await asyncio.sleep(0.01)
-    raise TimeoutError
 
 
 def test_a_tickers_fields_stay_when_another_stream_begins() -> None:
@@ -343,7 +344,7 @@ def test_a_websocket_without_heartbeats_is_dead() -> None:
         endpoints = Endpoints(rest=exchange.rest, websocket=exchange.websocket)
 
         async def subscribe() -> None:
-            adapter = adapters.CryptoCompareAdapter({"apiKey": exchange.key}, endpoints, LOOPBACK, receive_timeout=0.5)
+            adapter = adapters.CryptoCompareAdapter({"apiKey": exchange.key}, endpoints, LOOPBACK, receive_timeout=3.0)
             try:
                 markets = await adapter.load_markets([symbol])
                 assert markets.symbols == (symbol,)
