@@ -57,6 +57,10 @@ class Stage:
         uid: str = self.get(kind, name)["metadata"]["uid"]
         return uid
 
+    def finish(self, replay: str) -> None:
+        """Let a Replay that holds at its end finish there."""
+        self.objects.patch_spec("Replay", "default", replay, {"spec": {"atEnd": "finish"}})
+
     def complete(self, *names: tuple[str, str]) -> None:
         for kind, name in names:
             reaches(self.objects, kind, name, "Complete", "Failed", timeout=90)
