@@ -58,12 +58,12 @@ def test_a_dropped_file_ends_in_the_store(shared_deck: Deck, page: Page) -> None
     save_screenshot(page, "new-import")
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]
     panel.get_by_role("button", name="Import", exact=True).click()
-    expect(state(page)).to_contain_text("Complete, 3 bars", timeout=30_000)
+    expect(state(page)).to_contain_text("Complete, 3 bars")
     statement = (
         "SELECT (extract(epoch FROM ts) * 1000)::int8, open, high, low, close, volume FROM bars "
         "WHERE exchange = %(exchange)s AND symbol = 'TAP/USD' ORDER BY ts"
     )
-    eventually(lambda: rows_of(shared_deck[1]["dsn"], statement, {"exchange": "dropped"}) == BARS, 30)
+    eventually(lambda: rows_of(shared_deck[1]["dsn"], statement, {"exchange": "dropped"}) == BARS)
 
 
 def test_what_is_no_market_data_is_said(shared_deck: Deck, page: Page, tmp_path: Path) -> None:
