@@ -227,7 +227,7 @@ def test_a_topic_with_foreign_records_hides_no_replay(gateway: Gateway, connecti
     client = producer(connections, "foreign")
     client.produce(foreign, b"not ours", partition=0)
     client.produce(foreign, b"{}", partition=0, headers=replay_headers("foreign", Epoch(), control=True))
-    assert client.flush(10) == 0
+    assert client.flush(60) == 0
     replay = ReplayTopic(connections)
     listed = {info["uid"] for info in gateway.get("/api/replays")[1]}
     assert replay.uid in listed
@@ -287,7 +287,7 @@ def test_live_bars_of_the_market(open_socket: OpenSocket, store: str, connection
 
     def send(bar: Bar, headers: Any) -> None:
         kafka.produce(MARKET_BARS, encode(bar), key=series_key(bar.exchange, bar.symbol).encode(), headers=headers)
-        assert kafka.flush(10) == 0
+        assert kafka.flush(60) == 0
 
     send(bars[35], replay_headers("someone", Epoch()))  # a replay's bar on the shared topic is not the live market's
     send(bars[30], market_headers("live"))
@@ -318,7 +318,7 @@ def test_a_live_week_is_made_of_all_its_bars(
     kafka.produce(
         MARKET_BARS, encode(bars[-1]), key=series_key(exchange, "A/B").encode(), headers=market_headers("live")
     )
-    assert kafka.flush(10) == 0
+    assert kafka.flush(60) == 0
     monday = T0 - 2 * 86_400_000
     client.until(lambda: client.bars("1w").get(monday, {"volume": 0})["volume"] == 2.0 * (count + 1))
     bar = client.bars("1w")[monday]
