@@ -90,7 +90,7 @@ def test_a_replay_is_followed_by_its_name_through_a_seek(
     assert client.of("reset", "b")[0]["reason"] == "seek"
     replay.play(bars[30:35])
     client.until(lambda: closes(client, "b") == [(bar.ts, bar.close) for bar in bars[30:35]][-5:] or client.bars("b"))
-    client.until(lambda: max(client.bars("b")) == bars[34].ts)
+    client.until(lambda: max(client.bars("b"), default=0) == bars[34].ts)
     state = client.of("replay", "s")
     client.until(lambda: client.of("replay", "s")[-1]["epoch"] == "1.0")
     assert (state[0]["name"], state[0]["namespace"], state[0]["replay"]) == (exchange, "default", replay.uid)

@@ -206,7 +206,8 @@ def test_each_line_of_a_log_is_an_event_and_none_holds_a_secret(monitored: Deck)
         found = {name: fields[name] for name in ("kind", "namespace", "name", "uid")}
         assert found == {"kind": "Replay", "namespace": "default", "name": "tape", "uid": uid}
     assert of_tape
-    text = "\n".join(path.read_text(errors="replace") for path in home.root.rglob("*.log"))
+    logs = [Path(folder, name) for folder, _, names in os.walk(home.root) for name in names if name.endswith(".log")]
+    text = "\n".join(path.read_text(errors="replace") for path in logs)
     for secret in secrets(monitored):
         assert secret not in text
 

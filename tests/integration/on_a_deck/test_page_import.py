@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from decks.process import Deck
+from decks.uploads import uploaded
 from layouts.small_files import BARS, HEADER, ROWS
 from pods.browser import BROWSER_TESTS, PHONE, open_browser, save_screenshot
 from tapedeck_deck.cli.deck import page_address
@@ -76,7 +77,7 @@ def test_what_is_no_market_data_is_said(shared_deck: Deck, page: Page, tmp_path:
     eventually(lambda: page.evaluate("document.documentElement.scrollWidth") == PHONE["width"])
     page.get_by_role("button", name="Discard").click()
     expect(state(page)).to_have_attribute("data-state", "none")
-    eventually(lambda: not list(shared_deck[0].uploads.rglob("notes.txt")))
+    eventually(lambda: not uploaded(shared_deck[0], "notes.txt"))
 
 
 def test_without_a_token_the_page_says_what_to_do(shared_deck: Deck, page: Page) -> None:
