@@ -52,7 +52,7 @@ def is_written(page: Page, *path: str, value: object) -> None:
     def has_value() -> bool:
         found: Any = yaml.safe_load(text_of(page))
         for name in path:
-            found = found[name]
+            found = (found or {}).get(name)  # none while it is that of another kind
         return bool(found == value)
 
     eventually(has_value, what=f"{'.'.join(path)} of {value}")
