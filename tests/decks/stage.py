@@ -82,8 +82,9 @@ class Stage:
         """The store has each result of a Backtest once, and its trades are those of an undisturbed run."""
         run, dsn = self.uid("Backtest", name), self.facts["dsn"]
         bars = sum(symbol == "BTC/USD" for symbol, _ in self.expected)
-        eventually(lambda: audit.check_run(dsn, run, bars).lost == 0, timeout=30)
+        eventually(lambda: audit.check_run(dsn, run, bars).lost == 0)
         assert audit.check_run(dsn, run, bars) == audit.AuditResult("results", bars, 0, 0)
+        eventually(lambda: len(self.trades(run)) >= self.get("Backtest", name)["status"]["trades"])
         assert self.trades(run) == self._calm_trades()
 
     def trades(self, run: str) -> list[tuple[Any, ...]]:
