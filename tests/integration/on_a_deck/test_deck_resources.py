@@ -124,7 +124,7 @@ def test_steps_at_the_same_time_are_executed_one_after_another(owner: Owner) -> 
 def test_only_the_decks_token_changes_something_and_that_is_logged(owner: Owner, shared_deck: Deck) -> None:
     home, _, objects = shared_deck
     assert stat.S_IMODE(home.control_token_file.stat().st_mode) == 0o600
-    path = "/namespaces/default/replays/none/controls"
+    path = "/namespaces/default/replays/nobodys/controls"  # other tests ask for none
     answers = [
         owner.anyone.post(path, json={"paused": True}),
         owner.anyone.post(path, json={"paused": True}, headers={"authorization": "Bearer " + "x" * 40}),
@@ -140,7 +140,7 @@ def test_only_the_decks_token_changes_something_and_that_is_logged(owner: Owner,
 
     def audited() -> list[Json]:
         whole = Path(log).read_text().rpartition("\n")[0].splitlines()
-        return [json.loads(line) for line in whole if '"audit"' in line and "/none/" in line]
+        return [json.loads(line) for line in whole if '"audit"' in line and "/nobodys/" in line]
 
     lines = eventually(lambda: len(found := audited()) >= len(answers) and found)  # written after the answer
     assert [(line["who"], line["status"]) for line in lines] == [
