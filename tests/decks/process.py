@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from endpoints import LOOPBACK
+from pods.recorder import recorded_ends, unrecorded
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION
 from tapedeck_deck.cli import changes
@@ -48,16 +49,39 @@ def running_deck(folder: Path, *, metrics: bool = False, traces: str = "") -> It
 
 
 def clear(running: Deck) -> None:
-    """Delete all resources and rows; topics keep their records."""
+    """Delete all that users made, and all rows; topics keep their records."""
     home, _, objects = running
-    for kind in ("Backtest", "Replay", "Feed"):
-        for made in objects.list(kind):
-            objects.delete(kind, made["metadata"]["namespace"], made["metadata"]["name"])
+    for kind, namespace, name in of_users(objects):
+        objects.delete(kind, namespace, name)
     eventually(lambda: all(p["metadata"]["labels"].get(UID_LABEL) is None for p in objects.list("Pod")))
-    with psycopg.connect((home.migrate / "store_dsn").read_text().strip()) as connection:
+    wait_recorded(running)  # a row that comes later is one of the tests that follow
+    with psycopg.connect(owner_dsn(home)) as connection:
         found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
         tables = [sql.Identifier(name) for (name,) in found if name not in KEPT_TABLES]
         connection.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(tables)))
+
+
+def of_users(objects: Objects) -> list[tuple[str, str, str]]:
+    """Kind, namespace and name of what users made: resources, the last kinds first, and what these refer to."""
+    found = {kind: objects.list(kind) for kind in ("Backtest", "Replay", "Feed", "ConfigMap", "Secret")}
+    return [
+        (kind, each["metadata"]["namespace"], each["metadata"]["name"])
+        for kind, documents in found.items()
+        for each in documents
+        if not each["metadata"].get("ownerReferences") and not each["metadata"]["name"].startswith("tapedeck-")
+    ]
+
+
+def owner_dsn(home: StateDir) -> str:
+    """The DSN of the tables' owner."""
+    return (home.migrate / "store_dsn").read_text().strip()
+
+
+def wait_recorded(running: Deck) -> None:
+    """Wait until the recorder has stored what is on the standing topics now."""
+    home, facts, _ = running
+    broker, dsn = broker_of(facts), owner_dsn(home)
+    eventually(lambda: not unrecorded(broker, dsn), progress=lambda: recorded_ends(dsn), what="the recorder")
 
 
 def broker_of(facts: Json) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from tapedeck_deck.embedded.deadline import Deadline
 from tapedeck_deck.embedded.objects import Change, Objects
 from tapedeck_deck.embedded.store_api import StoreApi, routed_to
 from tapedeck_deck.embedded.store_watch import StoreWatch
@@ -35,9 +36,10 @@ async def reconciling(
 
 
 async def until(check: Callable[[], Any], seconds: float = 20) -> Any:
-    """The first true value of ``check``. Raises TimeoutError."""
-    async with asyncio.timeout(seconds):
-        while True:
-            if value := check():
-                return value
-            await asyncio.sleep(0.01)
+    """The first true value of ``check``; ``seconds`` are those of an idle machine. Raises TimeoutError."""
+    deadline = Deadline(seconds)
+    while not (value := check()):
+        if deadline.passed():
+            raise TimeoutError(f"waited {seconds:g} s; last value: {value!r}")
+        await asyncio.sleep(0.01)
+    return value

@@ -57,6 +57,10 @@ class Stage:
         uid: str = self.get(kind, name)["metadata"]["uid"]
         return uid
 
+    def finish(self, replay: str) -> None:
+        """Let a Replay that holds at its end finish there."""
+        self.objects.patch_spec("Replay", "default", replay, {"spec": {"atEnd": "finish"}})
+
     def complete(self, *names: tuple[str, str]) -> None:
         for kind, name in names:
             reaches(self.objects, kind, name, "Complete", "Failed", timeout=90)
@@ -78,8 +82,9 @@ class Stage:
         """The store has each result of a Backtest once, and its trades are those of an undisturbed run."""
         run, dsn = self.uid("Backtest", name), self.facts["dsn"]
         bars = sum(symbol == "BTC/USD" for symbol, _ in self.expected)
-        eventually(lambda: audit.check_run(dsn, run, bars).lost == 0, timeout=30)
+        eventually(lambda: audit.check_run(dsn, run, bars).lost == 0)
         assert audit.check_run(dsn, run, bars) == audit.AuditResult("results", bars, 0, 0)
+        eventually(lambda: len(self.trades(run)) >= self.get("Backtest", name)["status"]["trades"])
         assert self.trades(run) == self._calm_trades()
 
     def trades(self, run: str) -> list[tuple[Any, ...]]:

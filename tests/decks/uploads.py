@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -11,6 +13,11 @@ from tapedeck_deck.cli.deck import page_address
 from tapedeck_deck.embedded.state_dir import StateDir
 
 SECONDS = 60
+
+
+def uploaded(home: StateDir, name: str) -> list[Path]:
+    """The uploaded files of a name; others may be deleted meanwhile."""
+    return [Path(folder, name) for folder, _, files in os.walk(home.uploads) if name in files]
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class Exchange:
     faulty_query: str = ""
     requests: Counter[str] = field(default_factory=Counter)
     rejected_at: list[float] = field(default_factory=list)
-    requested_at: list[float] = field(default_factory=list)
+    requested: list[tuple[float, str]] = field(default_factory=list)
     dialled_at: list[float] = field(default_factory=list)
     connections: int = 0
     drops: int = 0
@@ -116,22 +116,27 @@ class Exchange:
         requested = name.upper()
         return next((m for m in self.markets if requested in (m.base + m.quote, f"{m.base}-{m.quote}", m.symbol)), None)
 
-    def subscribed(self, clients: int = 1, channels: int = 1, timeout: float = 30.0) -> None:
+    @property
+    def requested_at(self) -> list[float]:
+        """When each request arrived."""
+        return [at for at, _ in self.requested]
+
+    def subscribed(self, clients: int = 1, channels: int = 1, timeout: float = 60.0) -> None:
         """Wait until at least so many clients have so many subscriptions in total."""
         deadline = Deadline(timeout)
         while len(self.clients) < clients or sum(len(c.channels) for c in list(self.clients)) < channels:
             assert not deadline.passed(), f"no subscription in {timeout} s: {self.requests}"
             time.sleep(0.01)
 
-    def play(self, count: int | None = None, *, chunk: int = 20, rate: float = inf, timeout: float = 120.0) -> None:
+    def play(self, count: int | None = None, *, chunk: int = 20, rate: float = inf, timeout: float = 600.0) -> None:
         """Let the next trades happen and send them, ``chunk`` at a time, ``rate`` per second."""
         self._do(self._play(count, chunk, rate), timeout)
 
-    def play_in_time(self, timeout: float = 120.0) -> None:
+    def play_in_time(self, timeout: float = 600.0) -> None:
         """Let each of the next trades happen when this machine's clock reaches its time."""
         self._do(self._play_in_time(), timeout)
 
-    def play_with_drops(self, drops: int, seed: int, *, missed: int = 150, timeout: float = 150.0) -> None:
+    def play_with_drops(self, drops: int, seed: int, *, missed: int = 150, timeout: float = 900.0) -> None:
         """Let all trades happen; at random ones break every connection, and miss up to ``missed`` trades."""
         self._do(self._play_with_drops(drops, random.Random(seed), missed), timeout)
 
@@ -159,7 +164,7 @@ class Exchange:
         """Break every connection."""
         self._do(self._drop())
 
-    def _do(self, work: Coroutine[Any, Any, Any], timeout: float = 30.0) -> Any:
+    def _do(self, work: Coroutine[Any, Any, Any], timeout: float = 300.0) -> Any:
         future: Future[Any] = asyncio.run_coroutine_threadsafe(work, self._loop)
         return future.result(timeout)
 
@@ -185,7 +190,7 @@ class Exchange:
                 return web.Response(status=status, headers=headers)
             return await self._listen(request)
         self.requests[request.path] += 1
-        self.requested_at.append(time.monotonic())
+        self.requested.append((time.monotonic(), request.path))
         faulty = request.path.startswith(self.faulty_path) and self.faulty_query in request.query_string
         if self.rest_faults and faulty:
             status, headers, body = self.rest_faults.popleft()
@@ -245,11 +250,10 @@ class Exchange:
                 await asyncio.sleep(0.002)
 
     async def _wait_for_client(self) -> None:
-        for _ in range(1000):
-            if any(client.channels for client in self.clients):
-                return
+        deadline = Deadline(30)
+        while not any(client.channels for client in self.clients):
+            assert not deadline.passed(), "no client came back in 30 s"
             await asyncio.sleep(0.01)
-        raise TimeoutError("no client came back in 10 s")
 
     async def _happen(self, market: Market, new: list[Tick], again: list[Tick], *, spoilt: bool = False) -> None:
         market.ticks[market.happened : market.happened] = new

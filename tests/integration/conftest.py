@@ -54,7 +54,7 @@ def open_socket(gateway: Gateway) -> Iterator[OpenSocket]:
     """Opens a WebSocket; it is closed with the test."""
     with ExitStack() as stack:
         url = f"ws://127.0.0.1:{gateway.port}/api/v1/ws"
-        yield lambda: ChannelClient(stack.enter_context(connect(url, max_size=None)))
+        yield lambda: ChannelClient(stack.enter_context(connect(url, max_size=None, open_timeout=60)))
 
 
 @pytest.fixture

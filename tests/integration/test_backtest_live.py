@@ -58,7 +58,7 @@ def test_paper_trades_equal_stock_backtrader_after_a_kill(connections: Connectio
             publish(producer, bar, headers=wire.replay_headers("r", wire.Epoch()))
             if 0 <= i < 180:
                 series[symbol].append(bar)
-    assert producer.flush(10) == 0
+    assert producer.flush(60) == 0
     data = {"feed": {"name": "f", "symbols": ["A", "B"], "interval": "1s", "until": format_ms(since + 180 * SECOND)}}
     pod = BacktestPod(connections, tmp_path, spec(data), feed_exchange=exchange, since=format_ms(since))
     pod.start()
@@ -105,7 +105,7 @@ def test_paper_run_with_warm_up_and_intervals_equals_a_stored_range(connections:
     for bar in sorted(every, key=order_key):
         if bar.ts >= since:
             publish(producer, bar)
-    assert producer.flush(10) == 0
+    assert producer.flush(60) == 0
     insert_bars(connections.store_dsn.get_secret_value(), every)
     until = format_ms(since + seconds * SECOND)
     paper = {"feed": {"name": "f", "symbols": ["A", "B"], "interval": "1s", "until": until}}
@@ -136,7 +136,7 @@ def test_bar_that_arrives_between_offset_lookup_and_assignment_is_traded(connect
 
     def publish_now(bar: Bar) -> None:
         publish(producer, bar)
-        assert producer.flush(10) == 0
+        assert producer.flush(60) == 0
 
     stream._consumer = ConsumerWithArrival(stream._consumer, lambda: publish_now(bars[0]))  # type: ignore[assignment]
     assert wait_until(lambda: opened(stream), timeout=30)  # a broker that has just started leads no partition yet

@@ -10,7 +10,8 @@ import time
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,20 @@ from exchange import Exchange, Market, recorded, sped_up
 from exchange.binance import Binance
 from pods.backtest import BacktestPod, RunRecords, read_records
 from pods.feed import FeedPod
+from pods.replay import Record, committed
 from pods.runs import BROKER, spec
 from pods.store import insert_bars
-from pods.topic import read_topic
 from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_common.market import Bar
 from tapedeck_common.settings import Connections
+from tapedeck_common.topics import MARKET_BARS, PERMANENT_PARTITIONS
 from tapedeck_crds.base import format_ms
 from tapedeck_deck.embedded.processes import wait_until
 
 SECOND = 1_000
+GRACE = 5_000  # ms after its close, in which a paper run counts a bar
+ATTEMPTS = 3  # until the machine has not stood still during a recording
+PRICES = ("open", "high", "low", "close")
 SPEED = 8  # recorded seconds per second: a 1s bar contains their trades
 BARS = 24
 FILES = {"BTC": "btcusdt_20240808.jsonl.gz", "ETH": "ethusdt_20240808.jsonl.gz"}
@@ -78,10 +83,35 @@ def assert_equal_to_stock(checked: RunRecords, stock: Outcome) -> None:
     assert (end["state"], end["metrics"]["final_value"]) == ("complete", stock.final)
 
 
-@pytest.mark.slow
-def test_paper_trades_of_a_feed_equal_a_stored_range_and_stock_backtrader(
-    connections: Connections, samples: Path, tmp_path: Path
-) -> None:
+@dataclass(frozen=True)
+class Recording:
+    """What was traded live: the paper runs by strategy, and the bars that the Feed published and pandas computes."""
+
+    papers: dict[str, BacktestPod]
+    symbols: list[str]
+    since: str
+    until: str
+    published: list[Record]
+    of_file: dict[str, list[Bar]]
+
+    @property
+    def is_in_time(self) -> bool:
+        """Whether each bar had all its trades when it closed, and was written soon enough to be counted.
+
+        Where the machine stood still for seconds, a paper run has rightly traded something else.
+        """
+        closed = {(each.value["symbol"], each.value["ts"]): each for each in self.published}
+        wanted = {(bar.symbol, bar.ts): bar for bars in self.of_file.values() for bar in bars}
+        return wanted.keys() <= closed.keys() and all(
+            closed[key].stamp <= bar.ts + SECOND + GRACE
+            and [closed[key].value[name] for name in PRICES] == [getattr(bar, name) for name in PRICES]
+            for key, bar in wanted.items()
+        )
+
+
+def record_live(connections: Connections, samples: Path, tmp_path: Path) -> Recording:
+    """Play recorded trades in time to a Feed that paper runs trade, one of which is killed."""
+    tmp_path.mkdir()
     own = f"P{uuid.uuid4().hex[:6]}".upper()
     recordings = recorded()
     markets = [Market(own + each.base, each.quote, []) for each in recordings]
@@ -122,14 +152,30 @@ def test_paper_trades_of_a_feed_equal_a_stored_range_and_stock_backtrader(
             feed.stop()
     of_file = bars_of_file(samples, dict(zip(symbols, FILES.values(), strict=True)), origin, start)
     assert [len(bars) for bars in of_file.values()] == [BARS, BARS]
-    published = [
-        msgspec.convert(v, Bar) for _, v, _ in read_topic(connections.kafka_bootstrap, "market.bars", "binance")
-    ]
-    insert_bars(
-        connections.store_dsn.get_secret_value(),
-        [bar for bar in published if bar.symbol in symbols and bar.closed and bar.rev == 0],
+    records = chain.from_iterable(
+        committed(connections.kafka_bootstrap, MARKET_BARS, partition, ["binance"])
+        for partition in range(PERMANENT_PARTITIONS)
     )
-    ranged = {"exchange": "binance", "symbols": symbols, "interval": "1s", "from": since, "to": until}
+    published = [r for r in records if r.value["symbol"] in symbols and r.value["closed"] and r.value["rev"] == 0]
+    return Recording(papers, symbols, since, until, published, of_file)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_paper_trades_of_a_feed_equal_a_stored_range_and_stock_backtrader(
+    connections: Connections, samples: Path, tmp_path: Path
+) -> None:
+    for attempt in range(ATTEMPTS):
+        recording = record_live(connections, samples, tmp_path / str(attempt))
+        if recording.is_in_time:
+            break
+    papers, of_file = recording.papers, recording.of_file
+    bars = [msgspec.convert(record.value, Bar) for record in recording.published]
+    insert_bars(connections.store_dsn.get_secret_value(), bars)
+    ranged = {
+        "exchange": "binance", "symbols": recording.symbols, "interval": "1s", "from": recording.since,
+        "to": recording.until,
+    }  # fmt: skip
     for name, paper in papers.items():
         ranging = BacktestPod(connections, tmp_path / f"range-{name}", spec_of(name, {"store": ranged}))
         assert ranging.run() == 0, ranging.log.read_text()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.request
 import uuid
 from collections import Counter
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 
 from by_hand.backtrader import run_stock
-from pods.backtest import MINUTE, BacktestPod, ReplayTopic, read_records, result_values
+from pods.backtest import MINUTE, BacktestPod, ReplayTopic, read_records
 from pods.runs import T0, random_walk, spec, store_data
 from pods.store import insert_bars
 from tapedeck_backtest.__main__ import serve
@@ -27,6 +26,7 @@ from tapedeck_common.market import Bar, order_key
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_deck.embedded.processes import wait_until
+from waits import within
 
 
 def test_batch_and_replay_equal_stock_backtrader(connections: Connections, tmp_path: Path) -> None:
@@ -217,12 +217,11 @@ def test_replay_results_appear_within_seconds_and_a_seek_fails_the_run(
     pod = BacktestPod(connections, tmp_path, spec({"replay": {"name": "replay"}}), replay_uid=replay.uid)
     pod.start()
     try:
-        assert wait_until(lambda: (tmp_path / "port").exists(), timeout=10)
+        assert wait_until(lambda: (tmp_path / "port").exists(), timeout=30)
         replay.start()
         replay.transaction(bars[:60])
-        committed = time.time() * 1000
-        assert wait_until(lambda: len(read_records(connections, pod.uid).equity) == 59, timeout=10)
-        assert max(sent for sent, _ in result_values(connections, pod.uid)) < committed + 5_000
+        with within(5):
+            assert wait_until(lambda: len(read_records(connections, pod.uid).equity) == 59, timeout=10)
         status = json.load(urllib.request.urlopen(f"http://127.0.0.1:{pod.port}/status", timeout=60))
         assert (status["state"], status["bars"], status["total"]) == ("running", 59, 100)
         scraped = urllib.request.urlopen(f"http://127.0.0.1:{pod.port}/metrics", timeout=60).read().decode()
@@ -231,8 +230,8 @@ def test_replay_results_appear_within_seconds_and_a_seek_fails_the_run(
         next_epoch = wire.Epoch(1, 0)
         replay.producer.begin_transaction()
         replay.control(wire.EpochStart("1.0", T0, "seek"), epoch=next_epoch)
-        replay.producer.commit_transaction(30)
-        assert pod.wait(10) == 64
+        replay.producer.commit_transaction(60)
+        assert pod.wait(30) == 64
     finally:
         pod.kill()
     assert pod.report()["reason"] == "Sought"
@@ -245,10 +244,10 @@ def test_sigterm_interrupts_the_run(connections: Connections, tmp_path: Path) ->
     pod = BacktestPod(connections, tmp_path, spec({"replay": {"name": "replay"}}), replay_uid=replay.uid)
     pod.start()
     try:
-        assert wait_until(lambda: (tmp_path / "port").exists(), timeout=10)
+        assert wait_until(lambda: (tmp_path / "port").exists(), timeout=30)
         assert pod.process is not None
         pod.process.terminate()
-        assert pod.wait(3) == 1
+        assert pod.wait(10) == 1
     finally:
         pod.kill()
     assert pod.report()["reason"] == "Interrupted"
@@ -296,7 +295,7 @@ def test_malformed_record_is_reported_with_its_offset(connections: Connections, 
         replay.producer.produce(replay.topic, b"{", headers=wire.replay_headers(replay.uid, wire.Epoch()))
     else:
         replay.producer.produce(replay.topic, wire.encode(bars[19]))
-    replay.producer.commit_transaction(30)
+    replay.producer.commit_transaction(60)
     pod = BacktestPod(connections, tmp_path, spec({"replay": {"name": "replay"}}), replay_uid=replay.uid)
     assert pod.run() == 64
     report = pod.report()

@@ -73,7 +73,7 @@ def test_strategy_that_exits_after_a_seek_fails_the_restarted_run(connections: C
     for bar in bars:
         topic.producer.produce(topic.topic, wire.encode(bar), headers=wire.replay_headers(topic.uid, seek_target))
     topic.control(wire.Watermark("1.0", bars[-1].ts + MINUTE, None, 30), epoch=seek_target)
-    topic.producer.commit_transaction(30)
+    topic.producer.commit_transaction(60)
     data = {"replay": {"name": "replay", "onSeek": "restart"}}
     (tmp_path / "mine.py").write_text(EXITS)
     pod = BacktestPod(connections, tmp_path, spec(data, module="mine:Exits"), replay_uid=topic.uid)

@@ -195,7 +195,7 @@ def _complete_in_the_next_pod(transforms: TransformProcess) -> bool:
     """Whether all points are published; a pod that has ended is started again, as by its operator."""
     if not transforms.running():
         transforms.start()
-    return transforms.running() and transforms.status().get("state") == "complete"
+    return bool(transforms.last_status().get("state") == "complete")
 
 
 def _means(dsn: str, exchange: str) -> dict[tuple[str, int], float]:

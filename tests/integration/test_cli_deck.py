@@ -42,9 +42,9 @@ def test_a_deck_from_up_to_down(tmp_path: Path) -> None:
         assert up.returncode == 0, up.stderr
         assert "next: `tapedeck apply" in up.stderr
         page = up.stdout.split()[-1]
-        assert httpx.get(f"{page}healthz", trust_env=False).status_code == httpx.codes.OK
+        assert httpx.get(f"{page}healthz", trust_env=False, timeout=60).status_code == httpx.codes.OK
         for origin, expected in ((ORIGIN, httpx.codes.OK), ("http://localhost:3000", httpx.codes.FORBIDDEN)):
-            answer = httpx.get(f"{page}api/runs", trust_env=False, headers={"origin": origin})
+            answer = httpx.get(f"{page}api/runs", trust_env=False, timeout=60, headers={"origin": origin})
             assert answer.status_code == expected
         assert _tapedeck(tmp_path, "up").stdout == f"the deck is already running: {page}\n"
 

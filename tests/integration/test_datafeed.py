@@ -158,13 +158,13 @@ def test_quotes_of_many_symbols_leave_a_chart_its_bars(
             assert (quote["lp"], quote["open_price"]) == (day[-1].close, day[0].open)
             top = 2 * max(bar.high for bar in day)
             market.send(MARKET_TICKERS, Ticker(exchange, names[0], day[-1].ts, top, 1.0, 10 * top, 0.1))
-            market.send(MARKET_BARS, msgspec.structs.replace(day[-1], ts=day[-1].ts + MINUTE))
             eventually(lambda: latest()[symbols[1]]["lp"] == top)
             changed = latest()[symbols[1]]
             assert (changed["high_price"], changed["low_price"], changed["volume"]) == (
                 top, min(bar.low for bar in day), pytest.approx(sum(bar.volume for bar in day)),
             )  # fmt: skip
             assert changed["ch"] == pytest.approx(top - changed["prev_close_price"])
+            market.send(MARKET_BARS, msgspec.structs.replace(day[-1], ts=day[-1].ts + MINUTE))
             eventually(lambda: latest()["chart"]["time"] == day[-1].ts + MINUTE)
             played = walk(40, 50, T0)
             replay.play(played[20:50])

@@ -23,6 +23,7 @@ from pods.services import Services
 from pods.topic import read_topic
 from tapedeck_deck.embedded import processes
 
+ATTEMPTS = 5  # at killing an import that a busy machine may let end before
 VALUES = ("open", "high", "low", "close", "volume")
 MINUTE = 60_000
 
@@ -249,7 +250,7 @@ def test_sigterm_while_the_broker_is_unreachable(tmp_path: Path, samples: Path) 
     assert exposed(metrics) == documented(FILES)
     assert pod.process is not None
     pod.process.send_signal(signal.SIGTERM)
-    assert pod.wait(8) == 1
+    assert pod.wait(15) == 1
     assert pod.last_report()["reason"] == "Interrupted"
     assert pod.last_report()["done"] == 0
 
@@ -267,29 +268,36 @@ def test_killed_during_the_import_and_started_again(services: Services, tmp_path
         lines = [f"{i * MINUTE},{p},{p},{p},{p},1" for i, p in enumerate(prices)]
         (tmp_path / name).write_text("\n".join(["ts,open,high,low,close,volume", *lines]))
         expected |= {(symbol, i * MINUTE, p) for i, p in enumerate(prices)}
-    pod = FeedPod(services.broker.bootstrap, tmp_path / "pod", tmp_path, spec(exchange, symbols))
-    for _ in range(3):
-        kill_after(pod, rng.randrange(1, count))
-        seen = on_the_log(services, exchange)
-        assert seen < expected, "the kill came before the end: some bars are missing"
+    for attempt in range(ATTEMPTS):
+        its = f"{exchange}{attempt}"  # the log keeps the bars of an attempt that came to its end
+        pod = FeedPod(services.broker.bootstrap, tmp_path / its, tmp_path, spec(its, symbols))
+        instants = [rng.randrange(1, count) for _ in range(3)]
+        if all(kill_after(pod, bars) and on_the_log(services, its) < expected for bars in instants):
+            break
+    else:
+        pytest.fail(f"in {ATTEMPTS} attempts some kill came after the end, when no bar was missing")
     code, report = pod.run()
     assert (code, report["bars"]) == (0, len(expected))
-    assert on_the_log(services, exchange) == expected
+    assert on_the_log(services, its) == expected
 
 
-def kill_after(pod: FeedPod, bars: int) -> None:
-    """SIGKILL once the pod reports so many acknowledged bars."""
+def kill_after(pod: FeedPod, bars: int) -> bool:
+    """SIGKILL once the pod reports so many acknowledged bars; whether it had not ended before."""
+    pod.start()
+    process = pod.process
+    assert process is not None
 
     def reached() -> bool:
         with contextlib.suppress(urllib.error.URLError, ConnectionError):
             return bool(json.loads(pod.get("/status"))["bars"] >= bars)
-        return False
+        return process.poll() is not None
 
-    pod.start()
-    assert pod.process is not None
     assert processes.wait_until(reached, timeout=60, poll=0.002)
-    pod.process.send_signal(signal.SIGKILL)
-    assert pod.wait(10) == -signal.SIGKILL, pod.log_tail()
+    if process.poll() is None:
+        process.send_signal(signal.SIGKILL)
+    code = pod.wait(30)
+    assert code in (0, -signal.SIGKILL), pod.log_tail()
+    return code == -signal.SIGKILL
 
 
 def on_the_log(services: Services, exchange: str) -> set[tuple[str, int, float]]:

@@ -90,7 +90,7 @@ def test_a_replay_is_followed_by_its_name_through_a_seek(
     assert client.of("reset", "b")[0]["reason"] == "seek"
     replay.play(bars[30:35])
     client.until(lambda: closes(client, "b") == [(bar.ts, bar.close) for bar in bars[30:35]][-5:] or client.bars("b"))
-    client.until(lambda: max(client.bars("b")) == bars[34].ts)
+    client.until(lambda: max(client.bars("b"), default=0) == bars[34].ts)
     state = client.of("replay", "s")
     client.until(lambda: client.of("replay", "s")[-1]["epoch"] == "1.0")
     assert (state[0]["name"], state[0]["namespace"], state[0]["replay"]) == (exchange, "default", replay.uid)
@@ -109,10 +109,14 @@ def test_the_state_of_a_paused_replay_is_sent_each_second(
     for at in range(10, 20):  # a minute of virtual time in a fifth of a second
         time.sleep(0.2)
         replay.play(bars[at : at + 1])
-    client.until(lambda: any(state["measured_speed"] > 0 for state in client.of("replay")))
-    playing = next(state for state in client.of("replay") if state["measured_speed"] > 0)
+
+    def moving() -> list[dict[str, Any]]:
+        """The states at a speed of about 300: slower on a busy machine, and faster just after it stood still."""
+        return [state for state in client.of("replay") if 0 < state["measured_speed"] < 500]
+
+    client.until(moving)
+    playing = moving()[0]
     assert (playing["speed"], playing["paused"], playing["unpaced"], playing["lateness_ms"]) == (60.0, False, False, 7)
-    assert playing["measured_speed"] < 500  # a busy machine is slower than 300
     replay.clock = ClockState(0.0)
     replay.play(bars[20:21])
     client.until(lambda: client.of("replay")[-1]["paused"])
@@ -228,7 +232,7 @@ def test_a_lost_socket_resumes_without_a_gap_or_a_repeat(
     market.send(MARKET_BARS, *bars[30:32])
     first.until(lambda: first.bars("b").get(bars[31].ts))
     first.socket.socket.shutdown(sockets.SHUT_RDWR)  # no close frame
-    first.thread.join(5)
+    first.thread.join(60)
     for bar in bars[32:35]:
         market.send(MARKET_BARS, bar)
         time.sleep(0.1)
@@ -250,7 +254,7 @@ def test_a_lost_socket_resumes_without_a_gap_or_a_repeat(
     third.until(lambda: third.bars("b"))
     assert [bar["ts"] for bar in third.of("bars")[0]["bars"]] == [bars[199].ts]
     assert third.of("bars")[0]["snapshot"]
-    second.thread.join(5)
+    second.thread.join(60)
     assert second.close_code == 4009
     fourth = open_socket()
     fourth.resume("unknown", 2)
@@ -268,8 +272,10 @@ def test_a_client_that_does_not_read_is_closed_and_may_resume(
         slow.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 16_384)
         slow.connect(("127.0.0.1", gateway.port))
         url = f"ws://127.0.0.1:{gateway.port}/api/v1/ws"
-        client = stack.enter_context(connect(url, sock=slow, max_queue=1, max_size=None, close_timeout=1))
-        session = json.loads(client.recv(10))["session"]
+        client = stack.enter_context(
+            connect(url, sock=slow, max_queue=1, max_size=None, open_timeout=60, close_timeout=1)
+        )
+        session = json.loads(client.recv(60))["session"]
         subscribe = {"type": "subscribe", "channel": "bars", "symbol": f"{exchange}:BTC/USD", "interval": "1m"}
         client.send(json.dumps({**subscribe, "id": "kept"}))
         for _ in range(100):  # 100 kB each: more than the system buffers
@@ -279,13 +285,13 @@ def test_a_client_that_does_not_read_is_closed_and_may_resume(
         received = []
         with pytest.raises(ConnectionClosed) as closed:
             while True:
-                received.append(json.loads(client.recv(10)))
+                received.append(json.loads(client.recv(60)))
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 4008
         assert "too slow" in closed.value.rcvd.reason
         seqs = [message["seq"] for message in received]
         assert seqs == list(range(2, len(seqs) + 2))
-        again = ChannelClient(stack.enter_context(connect(url, max_size=None)))
+        again = ChannelClient(stack.enter_context(connect(url, max_size=None, open_timeout=60)))
         again.resume(session, seqs[-1])
         assert again.of("resumed")[0]["complete"]
         assert "kept" in again.of("resumed")[0]["subscriptions"]
@@ -331,7 +337,7 @@ def test_what_a_client_may_not_send(gateway: Gateway, open_socket: OpenSocket) -
     for frame, code in ((b"{}", 1003), (b"", 1003), ([b"\xff", b"\x00"], 1003), ("x" * 10_000, 1009)):
         client = open_socket()
         client.socket.send(frame)
-        client.thread.join(5)
+        client.thread.join(60)
         assert client.close_code == code, frame
     assert "Traceback" not in gateway.log.read_text()
 
@@ -343,20 +349,20 @@ def test_the_seed_designs_messages(gateway: Gateway, store: str, market: Market,
         "event_type": "subscribe", "data_type": "ohlcv", "exchange": exchange, "base_id": "BTC", "quote_id": "USD",
         "interval": "1m", "mls": False,
     }  # fmt: skip
-    with closing(connect(f"ws://127.0.0.1:{gateway.port}/api/ohlcvs")) as socket:
+    with closing(connect(f"ws://127.0.0.1:{gateway.port}/api/ohlcvs", open_timeout=60)) as socket:
         socket.send(json.dumps(subscribe))
-        first = json.loads(socket.recv(10))
+        first = json.loads(socket.recv(60))
         assert [bar["time"] for bar in first["bars"]] == [bar.ts // 1000 for bar in bars[:10]]
         assert {name: first[name] for name in ("exchange", "base_id", "quote_id", "interval")} == {
             "exchange": exchange, "base_id": "BTC", "quote_id": "USD", "interval": "1m",
         }  # fmt: skip
         market.send(MARKET_BARS, bars[10])
-        (bar,) = json.loads(socket.recv(10))["bars"]
+        (bar,) = json.loads(socket.recv(60))["bars"]
         assert (bar["time"], bar["close"], bar["volume"]) == (bars[10].ts // 1000, bars[10].close, bars[10].volume)
         socket.send(json.dumps({**subscribe, "event_type": "unsubscribe"}))
-        assert json.loads(socket.recv(10)) == {"detail": f"unsubscribed from {exchange}:BTC/USD 1m"}
+        assert json.loads(socket.recv(60)) == {"detail": f"unsubscribed from {exchange}:BTC/USD 1m"}
         socket.send(json.dumps({**subscribe, "event_type": "dance"}))
-        assert "event_type" in json.loads(socket.recv(10))["detail"]
+        assert "event_type" in json.loads(socket.recv(60))["detail"]
     asked = {"exchange": exchange, "base_id": "BTC", "quote_id": "USD", "interval": "5m"}
     status, answer = gateway.get("/api/getBars", **asked, mls="false")
     assert (status, [bar["time"] for bar in answer["bars"]]) == (200, [bars[0].ts // 1000, bars[5].ts // 1000])

@@ -153,7 +153,7 @@ class Deck:
                 (MARKET_POINTS, point),
             ):
                 kafka.produce(topic, encode(record), key=key, headers=market_headers("replay"))
-        assert kafka.flush(10) == 0
+        assert kafka.flush(60) == 0
         self.replay.publish_points(points()[BACK:ON])
         self.replay.play(bars("coinbase")[BACK:ON])
 
@@ -317,7 +317,7 @@ def test_no_channel_gives_out_a_replays_future(gateway: Gateway, deck: Deck) -> 
         for n, fields in enumerate(given)
     }
     url = f"ws://127.0.0.1:{gateway.port}/api/v1/ws"
-    with connect(url, max_size=None) as first, connect(url, max_size=None) as second:
+    with connect(url, max_size=None, open_timeout=60) as first, connect(url, max_size=None, open_timeout=60) as second:
         client, late = ChannelClient(first), ChannelClient(second)
         for id, fields in subscriptions.items():
             client.subscribe(id, **fields)
@@ -333,6 +333,7 @@ def test_no_channel_gives_out_a_replays_future(gateway: Gateway, deck: Deck) -> 
         deck.play_on()
         client.until(lambda: client.of("run") and client.of("run")[-1]["shown_until"] == position)
         client.until(lambda: client.bars("bars-0").get(position - MINUTE) and client.bars("bars-3"))
+        client.until(lambda: client.items("equity-0", "points") and client.items("equity-0", "points")[-1][0] == ON)
         for n in (0, 1):
             points = f"points-{n}"
             client.until(lambda id=points: position - MINUTE in {each["ts"] for each in client.items(id, "points")})
@@ -384,6 +385,6 @@ def test_what_is_up_to_the_position_is_given_out(gateway: Gateway, deck: Deck, c
 
     deleted = admin(connections, "tests").delete_topics([replay_topic(deck.replay.uid)])
     for future in deleted.values():
-        future.result(20)
+        future.result(60)
     assert eventually(lambda: gateway.get("/api/runs/run-1")[1]["metrics"]) == {"sharpe": int(MARK)}
     assert gateway.get("/api/latest")[1][0]["ts"] == T0 + (PLAYED - 1) * MINUTE

@@ -34,7 +34,7 @@ def test_every_client_says_what_is_down_and_goes_on_by_itself(stage: OutageStage
     ticker, replays_bars = stage.replay.ticker, stage.play()
     stored = ReplayTopic(stage.connections, name="stored", range_from=BARS[30].ts)
     stored.play(BARS[30:40])
-    with connect(f"ws://127.0.0.1:{stage.gateway.port}/api/v1/ws", max_size=None) as socket:
+    with connect(f"ws://127.0.0.1:{stage.gateway.port}/api/v1/ws", max_size=None, open_timeout=60) as socket:
         client = ChannelClient(socket)
         client.subscribe("live", "bars", symbol=SYMBOL, interval="1m")
         client.subscribe("replay", "bars", symbol=ticker, interval="1m")

@@ -31,7 +31,7 @@ def test_history_ends_in_the_running_bar(gateway: Gateway, store: str, connectio
     kafka = producer(connections, "tests")
     key = series_key("coinbase", "BTC/USD").encode()
     kafka.produce(MARKET_BARS, encode(running), key=key, headers=market_headers("live"))
-    assert kafka.flush(10) == 0
+    assert kafka.flush(60) == 0
 
     def hours() -> list[tuple[float, ...]]:
         asked = {"resolution": "60", "from_": (opened - 2 * hour) // 1000, "to": now // 1000 + 7200}
@@ -65,7 +65,7 @@ def test_a_bar_that_has_ended_is_shown_before_it_is_stored(
     kafka, key = producer(connections, "tests"), series_key("coinbase", symbol).encode()
     newest = Bar("coinbase", symbol, "1m", ended, 1_000.0, 9_999.0, 1.0, 5_000.0, 3.0, closed=not stored_hours)
     kafka.produce(MARKET_BARS, encode(newest), key=key, headers=market_headers("live"))
-    assert kafka.flush(10) == 0
+    assert kafka.flush(60) == 0
 
     def last(resolution: str) -> tuple[float, ...]:
         asked = {"resolution": resolution, "to": ended // 1000 + 1, "countback": 2}

@@ -142,7 +142,8 @@ def test_a_query_that_takes_too_long_is_told_from_an_outage(
             asked = {"type": "subscribe", "id": "b", "channel": "bars", "symbol": series["symbol"], "interval": "1m"}
             assert ChannelClient(socket).error(json.dumps(asked))["detail"] == too_slow
             assert gateway.get("/readyz") == (200, "broker: answers\ndatabase: answers\n")
-        assert gateway.get("/api/latest", exchange="coinbase")[0] == 200
+        # On a busy machine a query may take as long without a lock.
+        eventually(lambda: gateway.get("/api/latest", exchange="coinbase")[0] == 200)
 
 
 def test_slow_queries_of_one_client_keep_no_other_out(store: str, connections: Connections, tmp_path: Path) -> None:

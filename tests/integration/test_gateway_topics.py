@@ -50,7 +50,7 @@ def test_a_topic_that_is_made_later_is_read(
     ensure_topics(admin(connections, "tests"), [topic], 3)
     trade = Trade("x", "A/B", T0, "1", 1.0, 1.0, "buy")
     client.produce(topic, encode(trade), key=series_key("x", "A/B").encode(), headers=market_headers("live"))
-    assert client.flush(20) == 0
+    assert client.flush(60) == 0
     assert eventually(lambda: reader.records.after(series, 0, T0)[1]) == [trade]
     assert reader.alive
 

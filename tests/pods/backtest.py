@@ -88,7 +88,7 @@ class BacktestPod:
     def kill(self) -> None:
         assert self.process is not None
         self.process.kill()
-        wait_exit(self.process, 10)
+        wait_exit(self.process, 30)
 
     def report(self) -> dict[str, Any]:
         """The termination message."""
@@ -111,7 +111,7 @@ class ReplayTopic:
         self.topic = topics.replay_topic(self.uid)
         ensure_topics(admin(self.connections, "tests"), [self.topic], self.shards)
         self.producer = transactional_producer(self.connections, self.uid)
-        self.producer.init_transactions(30)
+        self.producer.init_transactions(60)
 
     def control(self, *records: wire.ControlRecord, epoch: wire.Epoch = EPOCH) -> None:
         for record in records:
@@ -140,7 +140,7 @@ class ReplayTopic:
                 "f",
             )
         )
-        self.producer.commit_transaction(30)
+        self.producer.commit_transaction(60)
 
     def bars(self, bars: Iterable[Bar], size: int = 500) -> None:
         """Publish transactions of ``size`` bars, each with its watermark."""
@@ -162,12 +162,12 @@ class ReplayTopic:
         self.published += len(bars)
         # The next transaction may contain a bar of the last event time, so the watermark is just before it.
         self.control(wire.Watermark("0.0", bars[-1].ts + MINUTE - 1, None, self.published))
-        self.producer.commit_transaction(30)
+        self.producer.commit_transaction(60)
 
     def end(self, v: int) -> None:
         self.producer.begin_transaction()
         self.control(wire.Watermark("0.0", v, None, self.published), wire.ReplayEnd("0.0", v, self.published))
-        self.producer.commit_transaction(30)
+        self.producer.commit_transaction(60)
 
 
 def result_values(connections: Connections, run_id: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -186,7 +186,7 @@ def result_values(connections: Connections, run_id: str) -> Iterator[tuple[int, 
         ends = {each.partition: reader.get_watermark_offsets(each, timeout=60)[1] for each in partitions}
         unread = {partition for partition, end in ends.items() if end}
         reader.assign([each for each in partitions if each.partition in unread])
-        deadline = Deadline(30)
+        deadline = Deadline(60)
         while unread and not deadline.passed():
             message = reader.poll(1.0)
             if message is None:

@@ -127,13 +127,13 @@ def running_gateway(
         env["TAPEDECK_TLS"] = str(tls)
     process = forkserver.start("tapedeck_gateway", log=log, env=env)
     try:
-        assert processes.wait_until(lambda: port_file.exists() or process.poll() is not None, timeout=20)
+        assert processes.wait_until(lambda: port_file.exists() or process.poll() is not None, timeout=60)
         assert process.poll() is None, processes.tail(log)
         gateway = Gateway(int(port_file.read_text()), log, process.pid, tls)
-        assert processes.wait_until(lambda: gateway.get("/readyz")[0] == 200, timeout=20), processes.tail(log)
+        assert processes.wait_until(lambda: gateway.get("/readyz")[0] == 200, timeout=60), processes.tail(log)
         yield gateway
     finally:
-        code = processes.stop(process, grace=8)
+        code = processes.stop(process, grace=15)
         print(processes.tail(log, 60))  # pytest shows it where the test fails
     assert code == 0, processes.tail(log)
 
@@ -171,7 +171,7 @@ def insert_bars(dsn: str, bars: list[Bar]) -> None:
 
 def _ends(client: AdminClient, places: list[TopicPartition], level: IsolationLevel) -> list[int]:
     asked = {place: OffsetSpec.latest() for place in places}  # type: ignore[no-untyped-call]
-    return [future.result(20).offset for future in client.list_offsets(asked, isolation_level=level).values()]
+    return [future.result(60).offset for future in client.list_offsets(asked, isolation_level=level).values()]
 
 
 STORE_SPEC = {"source": {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}}
@@ -200,7 +200,7 @@ class ReplayTopic:
         self._admin = admin(self.connections, "tests")
         ensure_topics(self._admin, [replay_topic(self.uid)], self.shards)
         self._producer: Producer = transactional_producer(self.connections, f"tests-{self.uid}")
-        self._producer.init_transactions(20)
+        self._producer.init_transactions(60)
         start = ReplayStart(
             self.uid, self.name, "default", msgspec.Raw(json.dumps(self.spec).encode()), "coinbase", self.symbols,
             self.interval, self.range_from, self.range_to, dict.fromkeys(self.symbols, 1_000), "x",
@@ -219,7 +219,7 @@ class ReplayTopic:
         self.published += len(bars)
         v = event_time(bars[-1]) if watermark is None else watermark
         self._control(Watermark(str(self.epoch), v, order_key(bars[-1]) if bars else None, self.published, self.clock))
-        self._producer.flush(20)
+        self._producer.flush(60)
         if commit:
             self._commit()
 
@@ -235,7 +235,7 @@ class ReplayTopic:
 
     def _commit(self) -> None:
         """Commit, and wait until readers see it: a broker's answer comes before the partitions have the markers."""
-        self._producer.commit_transaction(20)
+        self._producer.commit_transaction(60)
         places = [TopicPartition(replay_topic(self.uid), number) for number in range(self.shards)]
         eventually(lambda: self._is_visible(places))
 
@@ -249,7 +249,7 @@ class ReplayTopic:
             return False
 
     def abort(self) -> None:
-        self._producer.abort_transaction(20)
+        self._producer.abort_transaction(60)
 
     def publish_without_watermark(self, bars: list[Bar]) -> None:
         """Commit bars without a watermark: they must not be shown."""
@@ -268,7 +268,7 @@ class ReplayTopic:
             key = series_key(point.exchange, point.symbol)
             headers = replay_headers(self.uid, self.epoch)
             kafka.produce(topic, encode(point), key=key.encode(), partition=shard_of(key, self.shards), headers=headers)
-        assert kafka.flush(20) == 0
+        assert kafka.flush(60) == 0
 
     def seek(self, v: int) -> None:
         """Start a new epoch at virtual time ``v``."""

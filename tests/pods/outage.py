@@ -61,7 +61,7 @@ class OutageStage:
         kafka = producer(self.connections, "tests")
         key = series_key(bar.exchange, bar.symbol).encode()
         kafka.produce(MARKET_BARS, encode(bar), key=key, headers=market_headers("live"))
-        assert kafka.flush(20) == 0
+        assert kafka.flush(60) == 0
         return bar
 
     def gain(self) -> float:

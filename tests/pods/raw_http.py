@@ -38,7 +38,7 @@ def open_connection(port: int, *, receive_buffer: int | None = None, source: str
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     if source:
         connection.bind((source, 0))
-    connection.settimeout(10)
+    connection.settimeout(30)
     connection.connect((HOST, port))
     return connection
 
@@ -59,7 +59,7 @@ def read_to_end(connection: socket.socket, seconds: float) -> RawResponse:
     return RawResponse(data, True)
 
 
-def send_raw(port: int, *parts: bytes, seconds: float = 5.0) -> RawResponse:
+def send_raw(port: int, *parts: bytes, seconds: float = 30.0) -> RawResponse:
     """Send some bytes and read the answer. A server that closes before all is sent has answered, too."""
     with open_connection(port) as connection:
         try:

@@ -86,7 +86,7 @@ class RecorderProcess:
     def kill(self) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
-        processes.wait_exit(self.process, 5)
+        processes.wait_exit(self.process, 30)
 
     def stop(self) -> int:
         """Send SIGTERM; returns the exit code."""
@@ -96,7 +96,7 @@ class RecorderProcess:
     def exit_code(self) -> int:
         """The exit code of a recorder that ends by itself."""
         assert self.process is not None
-        return processes.wait_exit(self.process, 10)
+        return processes.wait_exit(self.process, 60)
 
     def restart_ended(self) -> None:
         """Start a recorder again that ended by itself: another fenced it, or a service does not answer."""
@@ -191,6 +191,29 @@ def caught_up(bootstrap: str, dsn: str, *, timeout: float = 60.0, restarted: Seq
         return now == there
 
     eventually(check, timeout, progress=lambda: now)
+
+
+def unrecorded(broker: dict[str, str], dsn: str) -> list[tuple[str, int]]:
+    """The partitions of the standing topics with a committed record beyond the stored offset.
+
+    ``broker`` is what a client needs. Markers of transactions are no records: offsets may end before them.
+    """
+    following = recorded_ends(dsn)
+    config = {"group.id": "test-unrecorded", "enable.auto.commit": False, "enable.partition.eof": True}
+    client = Consumer({**broker, **config, "isolation.level": "read_committed"})
+    found = []
+    try:
+        for place in ((topic, p) for topic in topics.PERMANENT_TOPICS for p in range(topics.PERMANENT_PARTITIONS)):
+            low, high = client.get_watermark_offsets(TopicPartition(*place), timeout=60)
+            if (start := max(low, following.get(place, 0))) < high:
+                client.assign([TopicPartition(*place, start)])
+                message = client.poll(60)
+                assert message is not None, f"neither a record nor the end of {place} was seen in 60 s"
+                if message.error() is None:
+                    found.append(place)
+    finally:
+        client.close()
+    return found
 
 
 def select(dsn: str, query: str, *parameters: Any) -> list[tuple[Any, ...]]:

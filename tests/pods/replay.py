@@ -182,7 +182,7 @@ class ReplayProcess:
     def kill(self) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
-        wait_exit(self.process, 10)
+        wait_exit(self.process, 30)
 
     def ended_at_ms(self) -> float:
         """When the pod logged that the end is committed, milliseconds UTC."""

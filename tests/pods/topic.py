@@ -46,6 +46,7 @@ def read_topic(bootstrap: str, topic: str, exchange: str) -> list[tuple[str, dic
         starts = {number: max(low, cache.next_offsets.get(number, 0)) for number, (low, _) in watermarks.items()}
         ends = {number: high for number, (_, high) in watermarks.items()}
         left = {number for number in starts if starts[number] < ends[number]}
+        following = dict(starts)
         consumer.assign([TopicPartition(topic, number, starts[number]) for number in left])
         deadline = Deadline(60)
         while left and not deadline.passed():
@@ -53,13 +54,15 @@ def read_topic(bootstrap: str, topic: str, exchange: str) -> list[tuple[str, dic
                 number, offset = _place(message)
                 if message.error() is not None or offset + 1 >= ends[number]:  # a commit marker may be last
                     left.discard(number)
-                if message.error() is None and offset < ends[number]:  # later records arrived meanwhile
+                if message.error() is not None:  # what an open transaction has there is read when it is committed
+                    following[number] = min(offset, ends[number])
+                elif offset < ends[number]:  # later records arrived meanwhile
                     key = message.key() or b""
                     row = (number, offset, key, message.value() or b"", message.headers())
                     cache.rows[key.partition(b":")[0]].append(row)
-                    cache.next_offsets[number] = offset + 1
+                    following[number] = cache.next_offsets[number] = offset + 1
         assert not left, f"partitions {left} of {topic} were not read to their ends in 60 s"
-        cache.next_offsets = ends
+        cache.next_offsets = following
     finally:
         consumer.close()
     mine = sorted(cache.rows[exchange.encode()], key=itemgetter(0, 1))

@@ -52,6 +52,10 @@ class TransformProcess:
         """The pod's report; empty before its server listens."""
         assert self.process is not None
         assert self.process.poll() is None, (self.home / "log").read_text()[-3000:]
+        return self.last_status()
+
+    def last_status(self) -> Json:
+        """The report of a pod that may have ended; empty where its server does not answer."""
         try:
             with urlopen(f"http://127.0.0.1:{(self.home / 'port').read_text()}/status", timeout=60) as answer:
                 return dict(json.loads(answer.read()))
@@ -70,7 +74,7 @@ class TransformProcess:
         """Kill the pod with SIGKILL."""
         assert self.process is not None
         self.process.kill()
-        processes.wait_exit(self.process, 10)
+        processes.wait_exit(self.process, 30)
 
     def stop(self) -> int:
         """Send SIGTERM; returns the exit code."""

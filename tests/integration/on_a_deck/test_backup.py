@@ -14,7 +14,7 @@ import pytest
 from psycopg import sql
 from typer.testing import CliRunner
 
-from decks.process import Deck, apply, eventually, phase, reaches, running_deck
+from decks.process import Deck, apply, eventually, of_users, phase, reaches, running_deck, wait_recorded
 from tapedeck_crds.json import Json
 from tapedeck_deck.cli import changes
 from tapedeck_deck.cli.app import app
@@ -41,8 +41,10 @@ def test_a_restored_deck_has_rows_results_and_resources_and_repeats_a_run(shared
     apply(objects, "Replay", "slow", SLOW)
     changes.apply(objects, documents.read([str(EXAMPLES / "feed.yaml")]), "default")
     reaches(objects, "Feed", "coinbase-sample", "Complete", timeout=90)
+    wait_recorded(shared_deck)
     apply(objects, "Backtest", "first", RUN)
     reaches(objects, "Backtest", "first", "Complete", timeout=90)
+    wait_recorded(shared_deck)
     eventually(lambda: phase(objects, "Replay", "slow") == "Running")
 
     file = tmp_path / "deck.backup"
@@ -52,6 +54,7 @@ def test_a_restored_deck_has_rows_results_and_resources_and_repeats_a_run(shared
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
     assert phase(objects, "Replay", "slow") == "Running"
+    made = of_users(objects)
     before, trades = _rows(facts["dsn"], home), _trades_hash(facts["dsn"], objects, "first")
     assert before["bars"][0] >= 13_886
 
@@ -60,8 +63,9 @@ def test_a_restored_deck_has_rows_results_and_resources_and_repeats_a_run(shared
     assert done.exit_code == 0, done.output
     assert sorted(path.name for path in tmp_path.iterdir()) == [file.name, "restored"]
     kept = Objects(restored.objects)
-    assert {document["kind"] for document in kept.list()} == {"Feed", "Replay", "Backtest", "Secret"}
-    assert [document["metadata"]["name"] for document in kept.list("Secret")] == ["mine"]
+    assert {kind for kind, _, _ in made} >= {"Feed", "Replay", "Backtest", "Secret"}
+    assert ("Secret", "default", "mine") in made
+    assert sorted((d["kind"], d["metadata"]["namespace"], d["metadata"]["name"]) for d in kept.list()) == sorted(made)
     assert phase(kept, "Replay", "slow") == ""
     kept.close()
     again = CliRunner().invoke(app, ["restore", str(file), "--home", str(restored.root)])

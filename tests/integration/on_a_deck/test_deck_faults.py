@@ -24,13 +24,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.faults]
 @pytest.mark.parametrize("victim", ["Replay", "Backtest"])
 def test_a_killed_run_loses_and_duplicates_nothing(stage: Stage, victim: str, seed: int) -> None:
     name = f"{victim.lower()}-{seed}"
-    stage.apply(replay(name), backtest(name, name))
+    stage.apply(replay(name, atEnd="hold"), backtest(name, name))  # it does not end before its kill
     uid = stage.uid(victim, name)
     anchor = eventually(lambda: stage.get("Replay", name).get("status", {}).get("anchor"))
     instant = anchor["w0"] / 1000 + random.Random(f"{victim}{seed}").uniform(0.0, 0.9) * PLAYS_SECONDS
     time.sleep(max(0.0, instant - time.time()))
     pid = eventually(lambda: stage.pid(uid))
     kill(pid)
+    stage.finish(name)
     stage.complete(("Replay", name), ("Backtest", name))
     assert stage.pid(uid) != pid
     stage.check_replay(name)
@@ -42,21 +43,25 @@ def test_a_killed_recorder_loses_and_duplicates_nothing(stage: Stage, seed: int)
     exchange = f"killed-{seed}"
     rng = random.Random(seed)
     stage.apply(feed(exchange, exchange))
+    killed: list[int] = []
     for _ in range(2):
         time.sleep(rng.uniform(0.1, 1.2))
-        kill(eventually(lambda: stage.pid("recorder")))
+        pid = eventually(lambda: found if (found := stage.pid("recorder")) not in killed else None)
+        kill(pid)
+        killed.append(pid)
         time.sleep(0.3)
     stage.complete(("Feed", exchange))
     stage.check_stored(exchange)
 
 
 def test_a_replay_whose_key_was_deleted_gets_it_again(stage: Stage) -> None:
-    stage.apply(replay("keyless"))
+    stage.apply(replay("keyless", atEnd="hold"))  # it does not end before its kill
     uid = stage.uid("Replay", "keyless")
     eventually(lambda: stage.get("Replay", "keyless").get("status", {}).get("anchor"))
     (key,) = stage.objects.list("Secret", owner_uid=uid)
     stage.objects.delete("Secret", "default", key["metadata"]["name"])
     kill(eventually(lambda: stage.pid(uid)))
+    stage.finish("keyless")
     stage.complete(("Replay", "keyless"))
     (again,) = stage.objects.list("Secret", owner_uid=uid)
     assert again["data"] == key["data"]

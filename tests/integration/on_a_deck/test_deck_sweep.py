@@ -18,13 +18,14 @@ from tapedeck_common.market import Bar
 
 FASTS, SLOWS = range(3, 9), range(20, 70, 10)
 BARS, MIN_TRADES = 2_000, 200
-# Slow enough for parallelism to be changed during the sweep.
+# No trial ends before parallelism has been changed.
 MODULE = """
-import time
+import os, time
 from tapedeck_backtest.strategies import BUILTINS
 class Mine(BUILTINS['sma-cross']):
     def start(self):
-        time.sleep(1)
+        while os.path.exists(os.path.join(os.path.dirname(__file__), 'held.py')):
+            time.sleep(0.1)
 """
 pytestmark = pytest.mark.slow
 
@@ -34,6 +35,7 @@ def test_pods_follow_parallelism_and_each_trial_is_made_once(shared_deck: Deck, 
     dsn = (home.migrate / "store_dsn").read_text().strip()
     insert_minutes(dsn, "swept", ["A/B"], BARS)
     (tmp_path / "mine.py").write_text(MODULE)
+    (tmp_path / "held.py").touch()
     axes = [{"name": "fast", "values": list(FASTS)}, {"name": "slow", "values": list(SLOWS)}]
     spec: dict[str, Any] = {
         "strategy": {"module": "mine:Mine"},
@@ -53,6 +55,7 @@ def test_pods_follow_parallelism_and_each_trial_is_made_once(shared_deck: Deck, 
     for at_once in (1, 3, 1, 4):
         objects.patch_spec("Backtest", "default", "swept", {"spec": {"sweep": {"parallelism": at_once}}})
         eventually(partial(running, at_once))
+    (tmp_path / "held.py").unlink()
     eventually(lambda: phase(objects, "Backtest", "swept") == "Complete", 180)
     status = objects.get("Backtest", "default", "swept")["status"]
     grid = list(itertools.product(FASTS, SLOWS))

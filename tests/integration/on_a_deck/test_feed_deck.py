@@ -107,7 +107,11 @@ def test_ingested_recorded_suspended_and_resumed(running: tuple[Json, Objects, E
 
     eventually(lambda: stored()[0][0] == 9_757)
     assert stored() == [(9_757, 9_757, 9_757)]
-    assert phase(objects, "Feed", "binance") == "Running"
-    with psycopg.connect(facts["dsn"]) as connection:
-        listed = connection.execute("SELECT symbol, price_step FROM listings WHERE exchange = 'binance'").fetchall()
-    assert (btc.symbol, 0.01) in listed
+    eventually(lambda: phase(objects, "Feed", "binance") == "Running")
+
+    def listed() -> list[tuple[Any, ...]]:
+        with psycopg.connect(facts["dsn"]) as connection:
+            query = "SELECT symbol, price_step FROM listings WHERE exchange = 'binance'"
+            return connection.execute(query).fetchall()
+
+    eventually(lambda: (btc.symbol, 0.01) in listed())

@@ -24,7 +24,7 @@ def test_stock_bars_are_recorded_and_charted(shared_deck: Deck, tmp_path: Path) 
     table.write_text("\n".join(["symbol,ts,open,high,low,close,volume", *lines]))
     _, facts, _ = shared_deck
     command = [sys.executable, str(PRODUCER), "--config", facts["kafka"], "--exchange", "acme-stocks", str(table)]
-    subprocess.run(command, check=True, timeout=60)
+    subprocess.run(command, check=True, timeout=300)
 
     def stored() -> list[tuple[Any, ...]]:
         with psycopg.connect(facts["dsn"]) as connection:

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from decks.process import Deck
+from decks.uploads import uploaded
 from layouts.small_files import BARS, HEADER, ROWS
 from pods.browser import BROWSER_TESTS, PHONE, open_browser, save_screenshot
 from tapedeck_deck.cli.deck import page_address
@@ -58,12 +59,12 @@ def test_a_dropped_file_ends_in_the_store(shared_deck: Deck, page: Page) -> None
     save_screenshot(page, "new-import")
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]
     panel.get_by_role("button", name="Import", exact=True).click()
-    expect(state(page)).to_contain_text("Complete, 3 bars", timeout=30_000)
+    expect(state(page)).to_contain_text("Complete, 3 bars")
     statement = (
         "SELECT (extract(epoch FROM ts) * 1000)::int8, open, high, low, close, volume FROM bars "
         "WHERE exchange = %(exchange)s AND symbol = 'TAP/USD' ORDER BY ts"
     )
-    eventually(lambda: rows_of(shared_deck[1]["dsn"], statement, {"exchange": "dropped"}) == BARS, 30)
+    eventually(lambda: rows_of(shared_deck[1]["dsn"], statement, {"exchange": "dropped"}) == BARS)
 
 
 def test_what_is_no_market_data_is_said(shared_deck: Deck, page: Page, tmp_path: Path) -> None:
@@ -76,7 +77,7 @@ def test_what_is_no_market_data_is_said(shared_deck: Deck, page: Page, tmp_path:
     eventually(lambda: page.evaluate("document.documentElement.scrollWidth") == PHONE["width"])
     page.get_by_role("button", name="Discard").click()
     expect(state(page)).to_have_attribute("data-state", "none")
-    eventually(lambda: not list(shared_deck[0].uploads.rglob("notes.txt")))
+    eventually(lambda: not uploaded(shared_deck[0], "notes.txt"))
 
 
 def test_without_a_token_the_page_says_what_to_do(shared_deck: Deck, page: Page) -> None:

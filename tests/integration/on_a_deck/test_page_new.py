@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import yaml
@@ -11,9 +12,9 @@ from playwright.sync_api import Locator, Page, expect
 from decks.process import Deck, phase, reaches
 from pods.browser import BROWSER_TESTS, PHONE, open_browser, save_screenshot
 from pods.replay import insert_minutes
-from tapedeck_crds.json import Json
 from tapedeck_deck.cli.deck import page_address
 from tapedeck_deck.embedded.objects import Objects
+from waits import eventually
 
 MINUTES = 240
 SYMBOL = "BTC/USD"
@@ -45,9 +46,16 @@ def text_of(page: Page) -> str:
     return "\n".join(lines)
 
 
-def written(page: Page) -> Json:
-    found: Json = yaml.safe_load(text_of(page))
-    return found
+def is_written(page: Page, *path: str, value: object) -> None:
+    """Wait until the YAML of the editor has a value: it follows what is filled in."""
+
+    def has_value() -> bool:
+        found: Any = yaml.safe_load(text_of(page))
+        for name in path:
+            found = (found or {}).get(name)  # none while it is that of another kind
+        return bool(found == value)
+
+    eventually(has_value, what=f"{'.'.join(path)} of {value}")
 
 
 def test_a_replay_with_a_scenario_and_a_backtest_of_it(shared_deck: Deck, page: Page, objects: Objects) -> None:
@@ -67,13 +75,14 @@ def test_a_replay_with_a_scenario_and_a_backtest_of_it(shared_deck: Deck, page: 
     shock = page.locator("[data-change=shock]")
     shock.get_by_label("From").fill("2018-04-04T01:00:00Z")
     expect(outcome(page)).to_have_attribute("data-outcome", "fits")
-    assert written(page)["spec"] == {
+    spec = {
         "source": {"store": {"exchange": "x", "symbols": [SYMBOL], "interval": "1m"}},
         "speed": 60,
         "unpaced": True,
         "atEnd": "finish",
         "scenario": [{"shock": {"percent": -20, "duration": 600}, "from": "2018-04-04T01:00:00Z"}],
     }
+    is_written(page, "spec", value=spec)
     save_screenshot(page, "new-replay")
     assert not objects.list("Replay", "default")
     page.get_by_role("button", name="Apply").click()
@@ -91,9 +100,8 @@ def test_a_replay_with_a_scenario_and_a_backtest_of_it(shared_deck: Deck, page: 
     page.get_by_label("Trades", exact=True).select_option("replay")
     page.get_by_label("Replay", exact=True).fill("crash")
     expect(outcome(page)).to_have_attribute("data-outcome", "fits")
-    spec = written(page)["spec"]
-    assert spec["strategy"] == {"builtin": "rsi", "params": {"period": 7}}
-    assert spec["data"] == {"replay": {"name": "crash", "symbols": [SYMBOL], "onSeek": "stop"}}
+    is_written(page, "spec", "strategy", value={"builtin": "rsi", "params": {"period": 7}})
+    is_written(page, "spec", "data", value={"replay": {"name": "crash", "symbols": [SYMBOL], "onSeek": "stop"}})
     page.get_by_role("button", name="Apply").click()
     expect(outcome(page)).to_contain_text("Backtest default/on-it is made")
     reaches(objects, "Backtest", "on-it", "Complete")
@@ -116,9 +124,9 @@ def test_yaml_is_edited_by_hand_and_written_again(page: Page, objects: Objects) 
     assert objects.get("Feed", "default", "by-hand")["spec"]["source"]["files"]["exchange"] == "y"
     page.get_by_role("button", name="Write it by the form again").click()
     expect(page.get_by_label("Name")).to_be_enabled()
-    assert written(page)["metadata"] == {"name": "my-feed"}
+    is_written(page, "metadata", value={"name": "my-feed"})
     page.set_viewport_size(PHONE)
-    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    eventually(lambda: page.evaluate("document.documentElement.scrollWidth") == PHONE["width"])
     save_screenshot(page, "new-feed")
 
 

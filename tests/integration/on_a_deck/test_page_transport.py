@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -168,8 +168,13 @@ def test_an_ended_replay_is_played_again_in_its_place(page: Page, objects: Objec
     page.get_by_role("button", name="Play again").click()
     expect(page.locator(".lists [data-current='true']")).to_have_attribute("data-name", "over-2")
     uid = objects.get("Replay", "default", "over-2")["metadata"]["uid"]
-    query = parse_qs(urlsplit(page.url).query)
-    assert (query["replay"], query["symbol"], query["interval"]) == ([uid], [f"replay/{uid}/x:{SYMBOL}"], ["5m"])
+    shows = {"replay": uid, "symbol": f"replay/{uid}/x:{SYMBOL}", "interval": "5m"}
+
+    def address() -> dict[str, list[str]]:
+        return parse_qs(str(page.evaluate("location.search")).removeprefix("?"))
+
+    eventually(lambda: all(address().get(name) == [value] for name, value in shows.items()))
+    query = address()
     assert int(query["from"][0]) < int(query["to"][0]) == T0 + (MINUTES - 5) * MINUTE
     wait_for(page, "sight-first", query["from"][0])  # in sight as soon as it is played
     wait_for(page, "sight-last", query["to"][0])
@@ -178,9 +183,9 @@ def test_an_ended_replay_is_played_again_in_its_place(page: Page, objects: Objec
 
 def test_a_phone_has_the_chart_first_and_the_transport_at_the_thumb(page: Page) -> None:
     page.set_viewport_size(PHONE)
-    page.reload()
+    page.goto(f"{page.url.split('?')[0]}?replay=default/tape")
     expect(page.locator("#deck-state")).to_contain_text("PAUSED")
-    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    eventually(lambda: page.evaluate("document.documentElement.scrollWidth") == PHONE["width"])
     chart, play = (
         page.locator("#chart").bounding_box(),
         page.get_by_role("button", name="Play", exact=True).bounding_box(),
