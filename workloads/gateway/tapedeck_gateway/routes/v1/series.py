@@ -99,7 +99,7 @@ def bars_of(
 def _of_market(pool: Pool, symbol: ChartSymbol, length: BarLength, span: TimeRange, now: int) -> ChosenBars:
     series = stored_intervals(pool, symbol)
     bases = bases_for(series, length)
-    history = market_history(pool, symbol, now, list(series), length, lambda _: no_running_bars)
+    history = market_history(pool, symbol, now, series, length, lambda _: no_running_bars, lambda: series)
     if history is None:
         raise NotFound(
             f"interval: got {length.interval}, expected one of {', '.join(series)}, or one that consists of their bars"
