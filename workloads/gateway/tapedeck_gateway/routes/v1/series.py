@@ -115,7 +115,7 @@ def _of_market(pool: Pool, symbol: ChartSymbol, length: BarLength, span: TimeRan
 
 def closed_until(length: BarLength, now: int, stored_until: int) -> int:
     """The end of the last bar of a length that has closed by ``now`` and of which nothing is about to be stored."""
-    closed = length.open_of(now)
+    closed = min(length.open_of(now), length.close_of(stored_until - 1))
     is_stored = stored_until >= closed or now - closed >= RECORDED_MS
     return closed if is_stored else length.open_of(closed - 1)
 
