@@ -132,6 +132,21 @@ def test_the_state_of_a_paused_replay_is_sent_each_second(
     assert client.of("replay")[-1]["paused"]
 
 
+def test_a_replay_that_stands_still_has_no_speed_from_what_was_read_before(
+    open_socket: OpenSocket, connections: Connections, exchange: str
+) -> None:
+    bars = walk(24, 40, T0)
+    replay = ReplayTopic(connections, name=exchange, spec=FILE_SPEC, range_from=T0)
+    for at in range(0, 40, 4):
+        replay.play(bars[at : at + 4])
+    client = open_socket()
+    client.subscribe("s", "replay", replay=replay.uid)
+    client.until(lambda: len(client.of("replay")) >= 3)
+    assert [(each["position"], each["measured_speed"]) for each in client.of("replay")[:3]] == [
+        (event_time(bars[39]), 0)
+    ] * 3
+
+
 def test_trades_tickers_and_points_of_the_market(
     open_socket: OpenSocket, store: str, market: Market, exchange: str
 ) -> None:

@@ -114,6 +114,20 @@ def test_quotes_are_answered_symbol_by_symbol(gateway: Gateway, store: str) -> N
     assert gateway.get("/quotes", symbols=",")[1]["errmsg"] == "symbols: got none, expected some, separated by commas"
 
 
+def test_a_quote_may_be_of_a_symbol_with_a_comma(gateway: Gateway, store: str) -> None:
+    insert_bars(
+        store,
+        [Bar("desk", name, "1d", T0, 1.0, 2.0, 1.0, close, 1.0) for name, close in (("GOLD,SPOT", 1.5), ("SPOT", 1.7))],
+    )
+    found = gateway.get("/quotes", symbols="desk:GOLD%2CSPOT,desk:SPOT,desk:GOLD,SPOT")[1]["d"]
+    assert [(each["n"], each["v"].get("lp")) for each in found] == [
+        ("desk:GOLD,SPOT", 1.5),
+        ("desk:SPOT", 1.7),
+        ("desk:GOLD", None),
+        ("SPOT", 1.7),
+    ]
+
+
 def test_an_ambiguous_symbol_is_of_the_exchange_with_most_volume(gateway: Gateway, store: str) -> None:
     insert_bars(store, walk(42, 30, T0))
     more = [

@@ -261,6 +261,15 @@ def test_the_measured_speed_is_that_of_the_last_seconds(speed: float) -> None:
     assert meter.speed(42.0) == 0
 
 
+def test_a_moment_is_too_short_to_measure_a_speed() -> None:
+    meter = SpeedMeter()
+    meter.note(10.0, 0)
+    meter.note(10.000_005, 60_000)
+    assert meter.speed(10.1) == 0
+    meter.note(10.5, 120_000)
+    assert meter.speed(10.5) == pytest.approx(240)
+
+
 def test_requests_are_typed_by_their_channel() -> None:
     request = decode_request('{"type":"subscribe","id":"1","channel":"bars","symbol":"a:b","interval":"1m"}')
     assert request == SubscribeBars(type="subscribe", id="1", symbol="a:b", interval="1m")

@@ -35,6 +35,9 @@ class SeriesInMemory(StoredBarHistory):
         lacking = [ts for ts in range(self.base.first_open(start), end, self.base.ms) if ts not in self.rows]
         return [(ts, ts + self.base.ms) for ts in lacking]
 
+    def with_bars(self, ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        return [(begin, stop) for begin, stop in ranges if any(begin <= ts < stop for ts in self.rows)]
+
     @cached_property
     def span(self) -> tuple[int, int]:
         return (min(self.rows), max(self.rows) + self.base.ms) if self.rows else (0, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Literal
 
 import msgspec
@@ -197,6 +198,22 @@ def test_the_position_is_the_lowest_watermark_of_all_partitions() -> None:
     topic.seek(2, 1, 1)
     topic.watermark(3, 1)
     assert (topic.minutes("A"), topic.minutes("B")) == ([0, 1, 2], [0])
+
+
+def test_what_the_topic_had_before_tells_nothing_of_the_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    topic, wall = Topic(), 1_000.0
+    monkeypatch.setattr(time, "monotonic", lambda: wall)
+    for minute in range(1, 500):
+        wall += 0.01
+        topic.watermark(minute)
+    assert topic.view.measured_speed() == 0
+    topic.view.mark_caught_up(0)
+    for minute in range(500, 504):
+        wall += 0.5
+        topic.watermark(minute)
+    assert topic.view.measured_speed() == pytest.approx(120)
+    topic.control(ReplayEnd(str(topic.epoch), T0 + 503 * MINUTE, 0))
+    assert topic.view.measured_speed() == 0
 
 
 def test_results_that_a_seek_took_back_are_dropped() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -11,10 +12,12 @@ from typing import Any
 
 import httpx
 import pytest
+from anyio.to_thread import current_default_thread_limiter
 
 from pods.socket_deck import (
     CONTROL,
     TYPES,
+    URL,
     SocketDeck,
     long_home,
     manifest,
@@ -129,6 +132,28 @@ def test_a_step_waits_for_the_one_before(deck: SocketDeck, monkeypatch: pytest.M
     assert deck.objects.get("Replay", "default", "tape")["spec"]["step"]["intervals"] == 20
     deck.objects.set_status("Replay", "default", "tape", {"phase": "Complete"})
     assert deck.owner.post(path, json={"step": 30}).status_code == 200
+
+
+def test_a_step_that_waits_holds_no_thread(deck: SocketDeck, monkeypatch: pytest.MonkeyPatch) -> None:
+    deck.objects.apply(manifest())
+    path = "/api/v1/namespaces/default/replays/tape"
+    assert deck.owner.post(f"{path}/controls", json={"step": 10}).status_code == 200
+    first = deck.objects.get("Replay", "default", "tape")["spec"]["step"]
+    monkeypatch.setattr(steps, "WAIT_SECONDS", 10.0)
+
+    async def with_one_thread() -> tuple[int, bool, int]:
+        current_default_thread_limiter().total_tokens = 1
+        headers = {"authorization": f"Bearer {CONTROL}"}
+        transport = httpx.ASGITransport(deck.owner.app)
+        async with httpx.AsyncClient(transport=transport, base_url=URL, headers=headers) as client:
+            step = asyncio.create_task(client.post(f"{path}/controls", json={"step": 20}))
+            await asyncio.sleep(0.2)
+            answer, waited = await client.get(path), not step.done()
+            deck.objects.set_status("Replay", "default", "tape", {"anchor": {"stepId": first["id"]}})
+            return answer.status_code, waited, (await step).status_code
+
+    assert asyncio.run(with_one_thread()) == (200, True, 200)
+    assert deck.objects.get("Replay", "default", "tape")["spec"]["step"]["intervals"] == 20
 
 
 def test_a_patch_may_name_the_version_that_it_is_based_on(deck: SocketDeck) -> None:

@@ -16,20 +16,23 @@ const WITHOUT_TICKERS = /^replay\/|@/;
 export async function askQuotes(connection: Connection, symbols: readonly string[]): Promise<Quote[]> {
   const quotes: Quote[] = [];
   for (const names of requestsOf(symbols)) {
-    quotes.push(...((await connection.get("/quotes", { symbols: names.join(",") })) as { d: Quote[] }).d);
+    quotes.push(...((await connection.get("/quotes", { symbols: names.map(inList).join(",") })) as { d: Quote[] }).d);
   }
   return quotes;
 }
+
+/** A symbol as one of several between commas. */
+const inList = (symbol: string) => symbol.replaceAll(",", "%2C");
 
 function requestsOf(symbols: readonly string[]): string[][] {
   const requests: string[][] = [];
   let length = Infinity;
   for (const symbol of symbols) {
     const last = requests.at(-1);
-    length += symbol.length + 1;
+    length += inList(symbol).length + 1;
     if (last === undefined || last.length === SYMBOLS_MAX || length > CHARACTERS_MAX) {
       requests.push([symbol]);
-      length = symbol.length;
+      length = inList(symbol).length;
     } else last.push(symbol);
   }
   return requests;

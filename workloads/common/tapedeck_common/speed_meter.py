@@ -31,12 +31,12 @@ class SpeedMeter:
             samples.popleft()
 
     def speed(self, wall: float) -> float:
-        """The speed at a wall time; 0 while the position stands still, and before it has moved twice."""
+        """The speed at a wall time; 0 while the position stands still, and before it has moved for SAMPLE_SECONDS."""
         while len(self._samples) > 2 and wall - self._samples[1][0] >= WINDOW_SECONDS:
             self._samples.popleft()
         if len(self._samples) < 2:
             return 0.0
         (begun, first), (moved, last) = self._samples[0], self._samples[-1]
-        if wall - moved > HEARTBEAT_SECONDS:
+        if moved - begun < SAMPLE_SECONDS or wall - moved > HEARTBEAT_SECONDS:
             return 0.0
         return (last - first) / 1000 / (moved - begun)

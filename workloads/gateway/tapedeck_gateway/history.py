@@ -7,7 +7,7 @@ Times are milliseconds UTC of a bar's open. Histories end in the running bar, ma
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, TypeVar
@@ -17,7 +17,7 @@ from tapedeck_gateway.charts.bar_columns import Candle, aggregate
 from tapedeck_gateway.charts.symbols import ChartSymbol
 from tapedeck_gateway.partial_response import PartialResponse
 from tapedeck_gateway.store import bars
-from tapedeck_gateway.store.coverage import ranges_without_bars
+from tapedeck_gateway.store.coverage import ranges_with_bars, ranges_without_bars
 from tapedeck_gateway.store.pool import Pool
 from tapedeck_gateway.topics.points_view import PointsView
 from tapedeck_gateway.topics.replay_view import ReplayView
@@ -66,7 +66,8 @@ class StoredBarHistory:
     """A stored series of bars of the interval ``base``. Bars that end after ``now`` have not closed.
 
     ``live`` has the newest bars of that interval with open in a range, with the one under way, as the market's topic
-    has them.
+    has them. ``series`` has the first and last open of each stored interval of the market; it is asked where several
+    series are one history.
     """
 
     pool: Pool
@@ -74,6 +75,7 @@ class StoredBarHistory:
     now: int
     base: BarLength
     live: Callable[[int, int], list[Candle]] = no_running_bars
+    series: Callable[[], Mapping[str, tuple[int, int]]] = dict
 
     def between(self, length: BarLength, start: int, end: int, limit: int) -> list[Candle]:
         symbol, closed = self.symbol, min(end, length.open_of(self.now))
@@ -97,11 +99,12 @@ class StoredBarHistory:
 
     @cached_property
     def span(self) -> tuple[int, int]:
-        """From the open of the first stored bar to the close of the last that is known; empty without any."""
-        symbol = self.symbol
-        first = bars.first_open(self.pool, symbol.exchange, symbol.symbol, self.base)
-        last = bars.last_open_before(self.pool, symbol.exchange, symbol.symbol, self.base, self.base.open_of(self.now))
-        return (0, 0) if first is None or last is None else (first, self.base.close_of(last))
+        """From the open of the first stored bar to the close of the last, or until now; empty without any."""
+        if self.base.interval not in self.series():
+            return (0, 0)
+        first, last = self.series()[self.base.interval]
+        until = min(self.base.close_of(last), self.base.open_of(self.now))
+        return (first, until) if first < until else (0, 0)
 
     def closed(self, length: BarLength, start: int, end: int) -> list[Candle]:
         """The bars of a length with open in [start, end), where all of these have closed."""
@@ -110,9 +113,21 @@ class StoredBarHistory:
 
     def newest(self, start: int) -> list[Candle]:
         """The series' own bars that open at ``start`` or later, as far as they are known now: also unclosed ones."""
-        newest = self.live(start, self.now)
+        newest = self._from_topic(start)
         until = min(self.base.open_of(self.now), newest[0].ts) if newest else self.base.open_of(self.now)
         return [*(self.closed(self.base, start, until) if start < until else ()), *newest]
+
+    def _from_topic(self, start: int) -> list[Candle]:
+        """The newest bars that open at ``start`` or later, and what is stored between and after them.
+
+        The market's topic lacks bars where one came late, and what came before the series was followed.
+        """
+        newest, until = self.live(start, self.now), self.base.open_of(self.now)
+        closes = [self.base.close_of(bar.ts) for bar in newest]
+        if all(end >= opened for end, opened in zip(closes, [*(bar.ts for bar in newest[1:]), until], strict=False)):
+            return newest
+        stored = self.closed(self.base, newest[0].ts, until)
+        return with_recent(stored, newest, len(stored) + len(newest))
 
     def holes(self, start: int, end: int) -> list[tuple[int, int]]:
         """The ranges in [start, end) in which no bar of the series opens, in order."""
@@ -122,6 +137,10 @@ class StoredBarHistory:
             for each in block
             if each[0] < each[1]
         ]
+
+    def with_bars(self, ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Of these ranges those in which a bar of the series opens."""
+        return ranges_with_bars(self.pool, self.symbol, self.base, ranges)
 
     def first_opens(self) -> list[int]:
         """The open of the first stored bar; none where there is none."""
@@ -137,12 +156,19 @@ class StoredBarHistory:
 
         The recorder may not have stored them yet. Of these the bars that open before ``end`` and not before ``start``.
         """
-        under_way = length.open_of(self.now)
+        since, under_way = self.recent_since(length), length.open_of(self.now)
+        if end <= since or (start is not None and start > under_way):
+            return []
         newest: dict[int, list[Candle]] = {under_way: []}
-        for bar in self.live(self.recent_since(length), self.now):
+        for bar in self._from_topic(since):
             newest.setdefault(length.open_of(bar.ts), []).append(bar)
         asked = (opened for opened in sorted(newest) if within(opened, start, end))
         return [bar for opened in asked for bar in self._with_newest(length, opened, newest[opened])]
+
+    def newest_since(self, length: BarLength, end: int) -> int:
+        """The open of the first bar of a length of which the market's topic has a part, of those before ``end``."""
+        since, under_way = self.recent_since(length), length.open_of(self.now)
+        return since if since < min(end, under_way) and self.live(since, under_way) else under_way
 
     def recent_since(self, length: BarLength) -> int:
         """The open of the first bar of a length of which the recorder may not have stored the last part yet."""

@@ -57,7 +57,7 @@ def replay_state(view: ReplayView) -> ReplayMessage:
         round=view.epoch.loop,
         speed=clock.speed if clock else None,
         unpaced=clock.unpaced if clock else False,
-        measured_speed=0.0 if view.ended else round(view.meter.speed(time.monotonic()), 3),
+        measured_speed=round(view.measured_speed(), 3),
         paused=paused,
         ended=view.ended,
         lateness_ms=clock.late_ms if clock else 0,

@@ -89,9 +89,15 @@ class BarRange:
 
 def stored_intervals(pool: Pool, symbol: ChartSymbol) -> dict[str, tuple[int, int]]:
     """Interval → first and last open of a symbol's stored bars. Raises NotFound where it has none."""
-    rows = rows_of(pool, _SERIES, _key(symbol))
-    if not rows:
+    found = bar_series(pool, symbol)
+    if not found:
         raise NotFound(f"symbol: got {str(symbol)!r}, expected one with stored bars; /api/v1/symbols lists them")
+    return found
+
+
+def bar_series(pool: Pool, symbol: ChartSymbol) -> dict[str, tuple[int, int]]:
+    """Interval → first and last open of a symbol's stored bars; empty where it has none."""
+    rows = rows_of(pool, _SERIES, _key(symbol))
     return {interval: (first, last) for interval, first, last in rows if interval in BAR_LENGTHS}
 
 

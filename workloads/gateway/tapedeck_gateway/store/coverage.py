@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from psycopg import sql
@@ -29,6 +29,15 @@ SELECT before, ts FROM (
 _ENDS = sql.SQL(
     "SELECT (extract(epoch FROM min(ts)) * 1000)::int8, (extract(epoch FROM max(ts)) * 1000)::int8 {}"
 ).format(_IN_RANGE)
+# LATERAL with LIMIT is a look-up in the primary key for each range; for EXISTS the planner may read all bars.
+_WITH_BARS = """
+SELECT r.first, r.stop FROM unnest(%(starts)s::int8[], %(stops)s::int8[]) AS r(first, stop)
+CROSS JOIN LATERAL (
+    SELECT FROM bars WHERE exchange = %(exchange)s AND symbol = %(symbol)s AND interval = %(interval)s
+        AND ts >= to_timestamp(r.first / 1000.0) AND ts < to_timestamp(r.stop / 1000.0)
+    LIMIT 1
+) AS found
+"""
 HOLES_MAX = 10_000
 JUMPS_READ = 10_000  # at once
 
@@ -69,11 +78,29 @@ def ranges_without_bars(
         yield [(start, end)]
         return
     yield [(start, first)]
-    jumps = [(first, first)]
-    while jumps:
-        jumps = rows_of(pool, _JUMPS, {**values, "ms": length.ms, "after": jumps[-1][1], "limit": JUMPS_READ})
+    after, is_more = first, True
+    while is_more:
+        jumps = rows_of(pool, _JUMPS, {**values, "ms": length.ms, "after": after, "limit": JUMPS_READ})
         yield [(length.close_of(before), ts) for before, ts in jumps]
+        if is_more := len(jumps) == JUMPS_READ:
+            after = jumps[-1][1]
     yield [(length.close_of(last), end)]
+
+
+def ranges_with_bars(
+    pool: Pool, symbol: ChartSymbol, length: BarLength, ranges: Sequence[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Of these ranges those in which a bar opens."""
+    if not ranges:
+        return []
+    values = {
+        "exchange": symbol.exchange,
+        "symbol": symbol.symbol,
+        "interval": length.interval,
+        "starts": [start for start, _ in ranges],
+        "stops": [stop for _, stop in ranges],
+    }
+    return [(first, stop) for first, stop in rows_of(pool, _WITH_BARS, values)]
 
 
 def expected_bars(session: Session, length: BarLength, start: int, end: int) -> int:

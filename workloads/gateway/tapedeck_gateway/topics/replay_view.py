@@ -81,7 +81,7 @@ class ReplayView(TopicView):
     ``position`` is the virtual time up to which all partitions are complete. ``generation`` counts seeks and loops:
     a client that has drawn bars of an earlier generation must load them again, and ``jumped_by`` is which of the two
     came last. ``plays_stored_bars`` is whether the replay plays bars of the store unaltered, so that earlier bars can
-    be taken from there. ``meter`` measures its speed.
+    be taken from there.
     """
 
     def __init__(self, uid: str, partitions: int) -> None:
@@ -91,7 +91,7 @@ class ReplayView(TopicView):
         self.epoch = Epoch()
         self.position: int | None = None
         self.plays_stored_bars = False
-        self.meter = SpeedMeter()
+        self._meter = SpeedMeter()
         self._spans = CompleteSpans()
         self._partitions = [_PartitionState() for _ in range(partitions)]
         self._series: dict[tuple[str, str], BarColumns] = {}
@@ -139,6 +139,11 @@ class ReplayView(TopicView):
     def ended(self) -> bool:
         """Whether every partition has its end record."""
         return all(p.ended for p in self._partitions)
+
+    def measured_speed(self) -> float:
+        """Virtual seconds per second over the last seconds; 0 while the replay stands still, and after its end."""
+        with self._lock:
+            return 0.0 if self.ended else self._meter.speed(time.monotonic())
 
     @property
     def published(self) -> int:
@@ -201,7 +206,7 @@ class ReplayView(TopicView):
         self.epoch, self.position = epoch, v
         self.generation += 1
         self.jumps.append(jump)
-        self.meter.clear()
+        self._meter.clear()
         self._epoch_starts = [*(each for each in self._epoch_starts if each[1] < v), (epoch, v)]
         for each in self._partitions:
             if each.epoch < epoch:
@@ -226,7 +231,8 @@ class ReplayView(TopicView):
         moved = self.position is None or lowest > self.position
         self.position = lowest if self.position is None else max(lowest, self.position)
         self._spans.reach(self.position)
-        self.meter.note(time.monotonic(), self.position)
+        if self.caught_up:  # what the topic had before tells nothing of the replay's speed
+            self._meter.note(time.monotonic(), self.position)
         return moved or self.ended
 
     def _add(self, record: Bar | Trade) -> None:

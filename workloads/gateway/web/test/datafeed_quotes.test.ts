@@ -21,7 +21,7 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-const namesOf = (query: URLSearchParams) => (query.get("symbols") ?? "").split(",");
+const namesOf = (query: URLSearchParams) => (query.get("symbols") ?? "").split(",").map((name) => name.replaceAll("%2C", ","));
 const datafeed = () => new Datafeed({ url: "http://deck", onError: (reason) => told.push(reason) });
 const askedFor = () => gateway.of("/quotes").map(namesOf);
 
@@ -46,6 +46,10 @@ describe("quotes that are asked for", () => {
     expect(await ask(symbols)).toHaveLength(30);
     expect(gateway.of("/quotes").every((query) => (query.get("symbols") ?? "").length <= 4_000)).toBe(true);
     expect(askedFor().flat()).toEqual(symbols);
+  });
+
+  it("may be of symbols with a comma", async () => {
+    expect((await ask(["desk:GOLD, SPOT", "desk:OIL"])).map(({ n }) => n)).toEqual(["desk:GOLD, SPOT", "desk:OIL"]);
   });
 
   it("of no symbols need no request", async () => {

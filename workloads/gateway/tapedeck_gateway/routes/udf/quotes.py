@@ -33,9 +33,10 @@ def quotes(
 ) -> Response:
     """The last price of each symbol, its day so far, and the change since the day before: up to the running bar.
 
-    A symbol that is not found, and each beyond the first SYMBOLS_MAX, has an error in place of its values.
+    A symbol that is not found, and each beyond the first SYMBOLS_MAX, has an error in place of its values. A comma of a
+    symbol is written as %2C: clients of UDF encode those between the symbols, too.
     """
-    names = [name for name in symbols.split(",") if name]
+    names = [name.replace("%2C", ",") for name in symbols.split(",") if name]
     if not names:
         raise InvalidInput("symbols: got none, expected some, separated by commas")
     said = f"symbols: got {len(names)}, expected {SYMBOLS_MAX} at most in a request"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 from tapedeck_common.market import RECORDED_PREFIX
 from tapedeck_crds.errors import InvalidInput, NotFound
@@ -18,7 +18,8 @@ from tapedeck_gateway.future import FutureLimits
 from tapedeck_gateway.history import BarHistory, ReplayBarHistory, ReplayPointHistory
 from tapedeck_gateway.market_history import market_history
 from tapedeck_gateway.partial_response import PartialResponse
-from tapedeck_gateway.store import bars, points
+from tapedeck_gateway.store import points
+from tapedeck_gateway.store.bar_pages import bar_series
 from tapedeck_gateway.store.ticks import tick_history
 
 LIVE_MS = 3_600_000  # a market whose newest bar is older, and older than three of its bars, is not live
@@ -97,8 +98,11 @@ def _of_market(context: GatewayContext, symbol: ChartSymbol, now: int) -> ChartS
     if market is None or not market.has_prices:
         raise NotFound(f"symbol: got {str(symbol)!r}, expected one with stored bars, trades or tickers")
 
+    series = cache(lambda: bar_series(pool, symbol))
+    live = partial(_live_bars, context, symbol, now, series)
+
     def source(length: BarLength) -> BarHistory | None:
-        stored = market_history(pool, symbol, now, market.intervals, length, partial(_live_bars, context, symbol, now))
+        stored = market_history(pool, symbol, now, market.intervals, length, live, series)
         if stored is not None:
             return stored
         of_ticks = tick_history(pool, symbol, market)
@@ -108,15 +112,19 @@ def _of_market(context: GatewayContext, symbol: ChartSymbol, now: int) -> ChartS
 
 
 def _live_bars(
-    context: GatewayContext, symbol: ChartSymbol, now: int, base: BarLength
+    context: GatewayContext,
+    symbol: ChartSymbol,
+    now: int,
+    series: Callable[[], Mapping[str, tuple[int, int]]],
+    base: BarLength,
 ) -> Callable[[int, int], list[Candle]]:
     """The newest bars of the market's topic; none of a market that is not live, or that a replay records."""
 
     def live(start: int, end: int) -> list[Candle]:
-        if symbol.exchange.startswith(RECORDED_PREFIX):
+        if symbol.exchange.startswith(RECORDED_PREFIX) or base.interval not in series():
             return []
-        last = bars.last_open_before(context.pool, symbol.exchange, symbol.symbol, base, now)
-        if last is None or last < now - max(3 * base.ms, LIVE_MS):
+        _, last = series()[base.interval]
+        if last < now - max(3 * base.ms, LIVE_MS):
             return []
         return context.reader.live_bars(symbol.exchange, symbol.symbol, base, start, end)
 

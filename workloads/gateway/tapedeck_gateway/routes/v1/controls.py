@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from tapedeck_crds.kinds import Replay
 from tapedeck_gateway.api_types.resources import ReplayControlled
@@ -30,7 +31,7 @@ router = APIRouter(prefix="/api/v1", tags=[Replay.plural])
     responses=documented(ReplayControlled),
     openapi_extra=request_body(ReplayControls.__name__, "application/json"),
 )
-def control(api: ResourcesApi, namespace: ChangedNamespace, name: Name, request: Request, body: Body) -> Response:
+async def control(api: ResourcesApi, namespace: ChangedNamespace, name: Name, request: Request, body: Body) -> Response:
     """Change the controls of a Replay; its status follows as soon as the pods have applied them.
 
     Steps are executed one after another: one that comes before the last was executed waits for that.
@@ -40,7 +41,7 @@ def control(api: ResourcesApi, namespace: ChangedNamespace, name: Name, request:
     note_change(request, controls.model_dump_json(exclude_unset=True))
     patch = patch_of(controls)
     if controls.step is None:
-        patched = api.patch(Replay.plural, namespace, name, patch)
+        patched = await run_in_threadpool(api.patch, Replay.plural, namespace, name, patch)
     else:
-        patched = patch_after_step(api, namespace, name, patch)
+        patched = await patch_after_step(api, namespace, name, patch)
     return json_response(ReplayControlled(patched["metadata"]["generation"], patched.get("status") or {}))

@@ -99,7 +99,7 @@ def bars_of(
 def _of_market(pool: Pool, symbol: ChartSymbol, length: BarLength, span: TimeRange, now: int) -> ChosenBars:
     series = stored_intervals(pool, symbol)
     bases = bases_for(series, length)
-    history = market_history(pool, symbol, now, list(series), length, lambda _: no_running_bars)
+    history = market_history(pool, symbol, now, series, length, lambda _: no_running_bars, lambda: series)
     if history is None:
         raise NotFound(
             f"interval: got {length.interval}, expected one of {', '.join(series)}, or one that consists of their bars"
@@ -115,7 +115,7 @@ def _of_market(pool: Pool, symbol: ChartSymbol, length: BarLength, span: TimeRan
 
 def closed_until(length: BarLength, now: int, stored_until: int) -> int:
     """The end of the last bar of a length that has closed by ``now`` and of which nothing is about to be stored."""
-    closed = length.open_of(now)
+    closed = min(length.open_of(now), length.close_of(stored_until - 1))
     is_stored = stored_until >= closed or now - closed >= RECORDED_MS
     return closed if is_stored else length.open_of(closed - 1)
 

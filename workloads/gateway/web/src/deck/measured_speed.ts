@@ -1,4 +1,4 @@
-// How fast the shown replay runs, by the positions that the gateway tells. Its own figure counts what it reads when it begins.
+// How fast the shown replay runs, by the positions that the gateway tells. Its own figure lasts through a change of speed.
 import type { ReplayState } from "../data/types";
 
 /** Over so long it is measured, and after so long it is first told. */
