@@ -88,7 +88,7 @@ class BacktestPod:
     def kill(self) -> None:
         assert self.process is not None
         self.process.kill()
-        wait_exit(self.process, 10)
+        wait_exit(self.process, 30)
 
     def report(self) -> dict[str, Any]:
         """The termination message."""
@@ -186,7 +186,7 @@ def result_values(connections: Connections, run_id: str) -> Iterator[tuple[int, 
         ends = {each.partition: reader.get_watermark_offsets(each, timeout=60)[1] for each in partitions}
         unread = {partition for partition, end in ends.items() if end}
         reader.assign([each for each in partitions if each.partition in unread])
-        deadline = Deadline(30)
+        deadline = Deadline(60)
         while unread and not deadline.passed():
             message = reader.poll(1.0)
             if message is None:

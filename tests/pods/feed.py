@@ -79,7 +79,7 @@ class FeedPod:
 
     def get(self, path: str) -> str:
         """A page of the probe server, once it serves."""
-        assert processes.wait_until((self.folder / "port").exists, timeout=20), self.log_tail()
+        assert processes.wait_until((self.folder / "port").exists, timeout=60), self.log_tail()
         port = (self.folder / "port").read_text()
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as response:
             return str(response.read().decode())
@@ -108,7 +108,7 @@ class FeedPod:
         """SIGKILL, as a crash."""
         assert self.process is not None
         self.process.kill()
-        processes.wait_exit(self.process, 5)
+        processes.wait_exit(self.process, 30)
 
     def log_tail(self) -> str:
         return processes.tail(self.folder / "log", 50)

@@ -127,10 +127,10 @@ def running_gateway(
         env["TAPEDECK_TLS"] = str(tls)
     process = forkserver.start("tapedeck_gateway", log=log, env=env)
     try:
-        assert processes.wait_until(lambda: port_file.exists() or process.poll() is not None, timeout=20)
+        assert processes.wait_until(lambda: port_file.exists() or process.poll() is not None, timeout=60)
         assert process.poll() is None, processes.tail(log)
         gateway = Gateway(int(port_file.read_text()), log, process.pid, tls)
-        assert processes.wait_until(lambda: gateway.get("/readyz")[0] == 200, timeout=20), processes.tail(log)
+        assert processes.wait_until(lambda: gateway.get("/readyz")[0] == 200, timeout=60), processes.tail(log)
         yield gateway
     finally:
         code = processes.stop(process, grace=8)
@@ -171,7 +171,7 @@ def insert_bars(dsn: str, bars: list[Bar]) -> None:
 
 def _ends(client: AdminClient, places: list[TopicPartition], level: IsolationLevel) -> list[int]:
     asked = {place: OffsetSpec.latest() for place in places}  # type: ignore[no-untyped-call]
-    return [future.result(20).offset for future in client.list_offsets(asked, isolation_level=level).values()]
+    return [future.result(60).offset for future in client.list_offsets(asked, isolation_level=level).values()]
 
 
 STORE_SPEC = {"source": {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"]}}}

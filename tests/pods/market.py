@@ -18,4 +18,4 @@ class Market:
         for record in records:
             key = series_key(record.exchange, record.symbol).encode()
             self._producer.produce(topic, encode(record), key=key, headers=market_headers("live"))
-        assert self._producer.flush(10) == 0
+        assert self._producer.flush(60) == 0

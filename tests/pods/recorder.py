@@ -74,7 +74,7 @@ class RecorderProcess:
 
     def get(self, path: str) -> str:
         try:
-            with urlopen(f"http://127.0.0.1:{(self.home / 'port').read_text()}{path}", timeout=10) as answer:
+            with urlopen(f"http://127.0.0.1:{(self.home / 'port').read_text()}{path}", timeout=60) as answer:
                 return str(answer.read().decode())
         except (URLError, FileNotFoundError, ConnectionError, TimeoutError):
             return ""
@@ -86,7 +86,7 @@ class RecorderProcess:
     def kill(self) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
-        processes.wait_exit(self.process, 5)
+        processes.wait_exit(self.process, 30)
 
     def stop(self) -> int:
         """Send SIGTERM; returns the exit code."""
@@ -96,7 +96,7 @@ class RecorderProcess:
     def exit_code(self) -> int:
         """The exit code of a recorder that ends by itself."""
         assert self.process is not None
-        return processes.wait_exit(self.process, 10)
+        return processes.wait_exit(self.process, 60)
 
     def restart_ended(self) -> None:
         """Start a recorder again that ended by itself: another fenced it, or a service does not answer."""

@@ -70,7 +70,7 @@ class TransformProcess:
         """Kill the pod with SIGKILL."""
         assert self.process is not None
         self.process.kill()
-        processes.wait_exit(self.process, 10)
+        processes.wait_exit(self.process, 30)
 
     def stop(self) -> int:
         """Send SIGTERM; returns the exit code."""
