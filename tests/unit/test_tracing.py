@@ -179,12 +179,19 @@ def test_an_unreachable_receiver_is_told_once_and_holds_nothing_up(
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert kept < 30_000_000, "a queue of 2,048 spans"
+    lines = ""
+
+    def is_told() -> bool:
+        nonlocal lines
+        lines += "".join(capfd.readouterr())
+        return "traces are not exported" in lines
+
+    eventually(is_told)
     with trace_receiver(port) as receiver:
         eventually(receiver.spans)
         close_tracing()
         assert len(receiver.spans()) < 20_000
-    told = capfd.readouterr()
-    lines = told.out + told.err
+    assert is_told()
     assert lines.count("traces are not exported") == 1
     assert "Transient error" in lines
 
