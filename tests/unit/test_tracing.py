@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -77,7 +78,9 @@ def started(monkeypatch: pytest.MonkeyPatch, url: str, ratio: float = 1.0) -> Re
 
 
 @pytest.fixture(autouse=True)
-def closed() -> Iterator[None]:
+def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing is left: the library would start its threads in each process that the runner forks later."""
+    monkeypatch.setattr(os, "register_at_fork", lambda **_: None)
     yield
     close_tracing()
 
