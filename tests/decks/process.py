@@ -45,7 +45,7 @@ def running_deck(folder: Path, *, metrics: bool = False, traces: str = "") -> It
     finally:
         deck.stop(home)
         # A child that the deck has killed may take a moment to be gone on a busy machine.
-        eventually(lambda: not leftovers(home), 10, what=f"the end of {leftovers(home)}")
+        eventually(lambda: not leftovers(home), what=f"the end of {leftovers(home)}")
 
 
 def clear(running: Deck) -> None:

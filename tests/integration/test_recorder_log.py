@@ -70,7 +70,7 @@ class Stage:
 
     def delete_topics(self) -> None:
         for future in self.admin.delete_topics(list(topics.PERMANENT_TOPICS)).values():
-            future.result(10)
+            future.result(60)
         eventually(lambda: not set(topics.PERMANENT_TOPICS) & set(self.admin.list_topics(timeout=60).topics))
 
     def publish(self, minutes: range) -> None:
@@ -81,7 +81,7 @@ class Stage:
         """Delete the bars before an offset; returns their partition."""
         ((_, partition),) = ends(self.broker.bootstrap)
         deleted = self.admin.delete_records([TopicPartition(topics.MARKET_BARS, partition, offset)])
-        assert [future.result(10).low_watermark for future in deleted.values()] == [offset]
+        assert [future.result(60).low_watermark for future in deleted.values()] == [offset]
         return partition
 
     def minutes(self) -> list[int]:
@@ -188,7 +188,7 @@ def test_recreated_topics_are_read_from_their_beginning(stage: Stage, more: int,
         stage.recorder.start()
         stage.publish(range(100))
         caught_up(stage.broker.bootstrap, stage.dsn)
-        eventually(lambda: len(lines) == 100)
+        eventually(lambda: len(set(lines)) == 100)  # a request that took long is repeated
         assert stage.recorder.process is not None
         stage.recorder.process.send_signal(signal.SIGSTOP)  # so that it does not notice the deletion
         try:
@@ -218,8 +218,8 @@ def test_stored_offsets_pass_transaction_markers(stage: Stage) -> None:
             client.produce(topics.MARKET_BARS, encode(bar), KEY, headers=market_headers("backfill"))
         client.flush(10)
         finish(20)
-    caught_up(stage.broker.bootstrap, stage.dsn, timeout=15)
-    assert list(recorded_ends(stage.dsn).values()) == [12]  # nine bars, three transaction markers
+    # Nine bars and three markers of transactions, the last of which follows the broker's answer.
+    eventually(lambda: list(recorded_ends(stage.dsn).values()) == [12])
     assert stage.minutes() == [0, 1, 2]
 
 
@@ -342,7 +342,7 @@ def test_a_broker_that_tells_no_topic_ids_is_refused_by_all_who_need_them(
         migrate = forkserver.start("tapedeck_maintenance.migrate", log=recorder.home / "log", env=environment)
         assert processes.wait_exit(migrate, 60) == 64
     (recorder.home / "connections" / "kafka_bootstrap").write_text(stage.broker.bootstrap)
-    assert connection_check.main([], wait=10) == 0
+    assert connection_check.main([], wait=60) == 0
 
 
 def test_offsets_are_those_of_a_topic_by_name_and_id(stage: Stage) -> None:

@@ -36,7 +36,7 @@ def test_only_topics_of_deleted_replays_are_deleted(connections: Connections, ui
     existing, orphaned = ({points_topic(uid), replay_topic(uid)} for uid in uids)
     kept = {name.rpartition(".")[2] for name in _listed(connections)} - {uids[1]}
     assert set(delete_orphaned_topics(admin(connections, "test"), lambda: kept)) == orphaned
-    eventually(lambda: not orphaned & _listed(connections), timeout=10)
+    eventually(lambda: not orphaned & _listed(connections))
     assert existing <= _listed(connections)
 
 
@@ -62,7 +62,7 @@ def test_a_failed_pass_is_retried(connections: Connections, uids: tuple[str, str
         kept = {name.removeprefix("tapedeck.replay.") for name in _listed(connections)} - {uids[1]}
         (tmp_path / "new").write_text(json.dumps(sorted(kept)))
         (tmp_path / "new").replace(file)
-        eventually(lambda: replay_topic(uids[1]) not in _listed(connections), timeout=15)
+        eventually(lambda: replay_topic(uids[1]) not in _listed(connections))
         assert replay_topic(uids[0]) in _listed(connections)
     finally:
         stop.set()

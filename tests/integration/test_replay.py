@@ -110,10 +110,12 @@ def test_plays_files_through_a_kill(replay: ReplayProcess, tmp_path: Path, conne
         expected += [(T0 + minute * MINUTE, symbol, *row) for minute, row in rows.items()]
     expected.sort()
     replay.spec, replay.files = files_spec(), tmp_path
-    replay.begin(speed=20_000.0, v0=expected[0][0])  # four seconds
+    replay.begin(speed=20_000.0, v0=expected[0][0], hold=True)  # four seconds
     replay.until(lambda r: r["published"] > 100)
     replay.kill()
     replay.start()
+    reached = replay.until(lambda r: r["state"] in ("running", "holding"))
+    replay.anchor(2, v0=reached["position"], unpaced=True)
     assert replay.wait() == 0
     records = committed(connections.kafka_bootstrap, replay.topic)
     assert bars(records) == expected

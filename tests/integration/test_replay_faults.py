@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions
 
-from pods.replay import MINUTE, T0, ReplayProcess, bars, check_watermarks, committed, insert_minutes, stored
+from pods.replay import MINUTE, T0, ReplayProcess, bars, check_watermarks, committed, end_of, insert_minutes, stored
 from tapedeck_common import wire
 from tapedeck_common.kafka import admin, producer
 from tapedeck_common.market import Bar
 from tapedeck_common.settings import Connections
+from tapedeck_deck.embedded.processes import wait_exit
 from waits import within
 
 KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
@@ -39,36 +40,35 @@ def test_killed_at_random_instants(replay: ReplayProcess, store: str, connection
     rng = random.Random(20180404)
     minutes = 20_000 + 14_000 * KILLS  # enough for most kills to hit before the end
     insert_minutes(store, "x", SYMBOLS, minutes)
-    replay.begin(unpaced=True)
-    hit = 0
-    for number in range(KILLS):
-        if number:
-            replay.start()
-        had = replay.until(lambda r: r["anchor"] is not None)["published"]
-        replay.until(lambda r, had=had: r["published"] > had or r["state"] == "complete")  # type: ignore[misc]
+    replay.begin(unpaced=True, hold=True)
+    hit = had = 0
+    for _ in range(KILLS):
+        replay.until(lambda r, had=had: r["published"] > had or r["state"] == "holding")  # type: ignore[misc]
         time.sleep(rng.random() * 0.08)
         replay.kill()
-        hit += not (replay.home / "termination").exists()
-    replay.start()
+        replay.start()
+        reached = replay.until(lambda r: r["anchor"] is not None)
+        had = reached["published"]
+        hit += had < 3 * minutes
+    replay.anchor(2, v0=reached["position"], unpaced=True)
     assert replay.wait() == 0
     assert hit > 0, "every kill came after the end"
     print(f"{hit} of {KILLS} kills before the end")
     records = committed(connections.kafka_bootstrap, replay.topic)
     assert bars(records) == stored(store, "x")
     assert [r.kind for r in records].count("start") == 1
-    assert records[-1].kind == "end"
-    assert records[-1].value["published"] == 3 * minutes == replay.last_report()["published"]
+    assert end_of(records).value["published"] == 3 * minutes == replay.last_report()["published"]
     check_watermarks(records)
 
 
 def test_a_successor_fences_a_running_predecessor(replay: ReplayProcess, store: str, connections: Connections) -> None:
     insert_minutes(store, "x", SYMBOLS, 3_000)
-    replay.begin(speed=4_000.0)  # 200 bars a second: 45 s, longer than the successor needs to start
+    replay.begin(speed=1_000.0)  # three minutes, longer than the successor needs to start
     replay.until(lambda r: r["published"] > 100)
     zombie, zombie_home = replay.process, replay.home
     assert zombie is not None
     replay.start()
-    assert zombie.wait(40) == 75, (zombie_home / "log").read_text()[-4000:]
+    assert wait_exit(zombie, 60) == 75, (zombie_home / "log").read_text()[-4000:]
     position = replay.until(lambda r: r["anchor"] is not None)["position"]
     replay.anchor(2, v0=position, unpaced=True)
     assert replay.wait() == 0
@@ -82,7 +82,7 @@ def test_resumes_from_the_watermark_when_the_group_has_expired(
     replay: ReplayProcess, store: str, connections: Connections
 ) -> None:
     insert_minutes(store, "x", SYMBOLS, 3_000)
-    replay.begin(speed=30_000.0, hold=True)
+    replay.begin(speed=3_000.0)  # a minute
     replay.until(lambda r: r["published"] > 500)
     replay.kill()
     group = ConsumerGroupTopicPartitions(replay.topic)
@@ -111,7 +111,7 @@ def test_a_successor_skips_what_its_replay_did_not_write_and_counts_what_it_did(
 ) -> None:
     """Of its own, bars without a watermark: the broker lost the rest of a transaction, and committed it later."""
     insert_minutes(store, "x", SYMBOLS, 3_000)
-    replay.begin(speed=30_000.0)
+    replay.begin(speed=3_000.0)  # a minute
     replay.until(lambda r: r["published"] > 500)
     assert replay.process is not None
     replay.process.send_signal(signal.SIGTERM)
@@ -148,14 +148,17 @@ def test_a_successor_skips_what_its_replay_did_not_write_and_counts_what_it_did(
 
 def test_stops_at_sigterm_and_resumes(replay: ReplayProcess, store: str, connections: Connections) -> None:
     insert_minutes(store, "x", SYMBOLS, 3_000)
-    replay.begin(speed=30_000.0)  # six seconds
+    replay.begin(speed=3_000.0)  # a minute
     replay.until(lambda r: r["published"] > 100)
     assert replay.process is not None
     with within(5):
         replay.process.send_signal(signal.SIGTERM)
         assert replay.wait() == 143
-    assert replay.last_report()["state"] == "running"
+    left = replay.last_report()
+    assert left["state"] == "running"
     replay.start()
+    reached = replay.until(lambda r: r["state"] == "running" and r["published"] > left["published"])
+    replay.anchor(2, v0=reached["position"], unpaced=True)
     assert replay.wait() == 0
     records = committed(connections.kafka_bootstrap, replay.topic)
     assert bars(records) == stored(store, "x")

@@ -94,7 +94,7 @@ class SharedClock:
         return not any(r.get("ahead") or (r["anchor"] or {}).get("number") != anchor["number"] for r in reports)
 
     def settle(self) -> None:
-        wait_for(self.reconcile, "one clock", 20)
+        wait_for(self.reconcile, "one clock")
 
     def change_late_for(self, pod: ReplayProcess, **spec: Any) -> None:
         """Change the leader's controls; they reach one pod once it has published OVERRUN minutes past them."""

@@ -17,9 +17,10 @@ from tapedeck_common import topics
 from tapedeck_common.settings import Connections
 from tapedeck_crds.json import Json
 
-MINUTES = 4_000
+MINUTES = 9_000
 SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD", "BTC/EUR"]
 SYNC_MS = 5
+LEAD_MS = 5_000  # a pod that gets an anchor later has played beyond it
 FIELDS = ("ts", "symbol", "open", "high", "low", "close", "volume")
 SPEC: Json = {"source": {"store": {"exchange": "x", "symbols": SYMBOLS}}, "shards": 2}
 
@@ -40,8 +41,8 @@ def partition_of(symbol: str) -> int:
 
 
 def send_anchor(pods: list[ReplayProcess], number: int, **values: Any) -> Json:
-    """Send the same anchor to every pod; it takes force in half a second."""
-    anchor: Json = {"number": number, "v0": T0, "w0": int(time.time() * 1000) + 500, "speed": 1.0} | values
+    """Send the same anchor to every pod; it takes force after LEAD_MS."""
+    anchor: Json = {"number": number, "v0": T0, "w0": int(time.time() * 1000) + LEAD_MS, "speed": 1.0} | values
     for pod in pods:
         assert pod.control(**anchor).status_code == 202
     return anchor
@@ -67,25 +68,26 @@ def test_one_clock_through_speed_pause_seek_and_a_kill(
     for pod in shards:
         report = pod.until(lambda r: r["state"] == "waiting")
         assert (report["range_from"], report["last_event"]) == (T0, T0 + MINUTES * MINUTE)
-    first = send_anchor(shards, 1, speed=12_000.0)  # 200 minutes of each symbol a second
+    first = send_anchor(shards, 1, speed=6_000.0)  # 100 minutes of each symbol a second
     shards[1].until(lambda r: r["position"] > T0 + 200 * MINUTE)
     shards[1].kill()
     shards[1].start()
     shards[1].until(lambda r: r["state"] == "running" and r["position"] > T0 + 400 * MINUTE)
-    time.sleep(0.5)
-    w0 = int(time.time() * 1000) + 500
+    w0 = int(time.time() * 1000) + LEAD_MS
     switch = round(first["v0"] + (w0 - first["w0"]) * first["speed"])
-    second = send_anchor(shards, 2, w0=w0, v0=switch, speed=24_000.0)
-    time.sleep(1.5)
-    w0 = int(time.time() * 1000) + 500
+    second = send_anchor(shards, 2, w0=w0, v0=switch, speed=12_000.0)
+    for pod in shards:
+        pod.until(lambda r: r["anchor"]["number"] == 2)
+    w0 = int(time.time() * 1000) + LEAD_MS
     held = round(second["v0"] + (w0 - second["w0"]) * second["speed"])
     send_anchor(shards, 3, w0=w0, v0=held, speed=0.0)
     assert [pod.until(lambda r: r["state"] == "paused")["position"] for pod in shards] == [held, held]
-    resumed = send_anchor(shards, 4, v0=held, speed=24_000.0)
-    time.sleep(1.5)
+    resumed = send_anchor(shards, 4, v0=held, speed=12_000.0)
+    for pod in shards:
+        pod.until(lambda r: r["anchor"]["number"] == 4)
     to = T0 + 2_600 * MINUTE
-    third = send_anchor(shards, 5, v0=to, speed=24_000.0, epoch=1, seek_id="a", seek_to=to)
-    shards[0].until(lambda r: r["epoch"] == "1.0" and r["position"] > to + 400 * MINUTE)
+    third = send_anchor(shards, 5, v0=to, speed=12_000.0, epoch=1, seek_id="a", seek_to=to)
+    shards[0].until(lambda r: r["epoch"] == "1.0" and r["position"] > to + 800 * MINUTE)
     send_anchor(shards, 6, v0=to, unpaced=True, epoch=1, seek_id="a", seek_to=to)
     assert [pod.wait() for pod in shards] == [0, 0]
 
@@ -100,10 +102,10 @@ def test_one_clock_through_speed_pause_seek_and_a_kill(
         assert [r.kind for r in records].count("end") == 1
     # The killed shard catches up well before the switch; from then on its lateness equals that of the other.
     spans = [
-        (first, switch - 100 * MINUTE, switch),
-        (second, switch, switch + 400 * MINUTE),
-        (resumed, held, held + 400 * MINUTE),
-        (third, to, to + 400 * MINUTE),
+        (first, switch - 400 * MINUTE, switch),
+        (second, switch, switch + 800 * MINUTE),
+        (resumed, held, held + 800 * MINUTE),
+        (third, to, to + 800 * MINUTE),
     ]
     for anchor, since, until in spans:
         least = [

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from by_hand.symbols import EXCHANGES_TEXT
-from pods.replay import MINUTE, T0, ReplayProcess, bars, committed, insert_minutes, stored
+from pods.replay import MINUTE, T0, ReplayProcess, bars, committed, end_of, insert_minutes, stored
 from pods.store import insert_bars
 from tapedeck_common import wire
 from tapedeck_common.kafka import producer
@@ -47,8 +47,8 @@ def played(replay: ReplayProcess, kills: int = 0) -> list[tuple[Any, ...]]:
     report = replay.until(lambda r: r["state"] in ("waiting", "failed"))
     assert report["state"] == "waiting", report["message"]
     span = report["range_to"] - report["range_from"]
-    # Slow enough not to end between two kills, and unpaced after the last one.
-    replay.anchor(v0=report["range_from"], speed=span / 30_000, unpaced=not kills)
+    # Slow enough to be killed on its way, where it holds at the end, and unpaced after the last kill.
+    replay.anchor(v0=report["range_from"], speed=span / 30_000, unpaced=not kills, hold=bool(kills))
     rng = random.Random(kills)
     for left in reversed(range(kills)):
         target = replay.status()["published"] + rng.randint(1, 1 + report["rows"] // 50)
@@ -56,13 +56,12 @@ def played(replay: ReplayProcess, kills: int = 0) -> list[tuple[Any, ...]]:
         replay.kill()
         replay.start()
         if not left:
-            reached = replay.until(lambda r: r["state"] == "running")
+            reached = replay.until(lambda r: r["state"] in ("running", "holding"))
             replay.anchor(2, v0=reached["position"], unpaced=True)
     assert replay.wait() == 0, replay.last_report()
     last = replay.last_report()
     records = committed(replay.connections.kafka_bootstrap, replay.topic)
-    assert [r.kind for r in records[-2:]] == ["watermark", "end"]
-    assert last["passed"] == last["rows"] == last["published"]
+    assert last["passed"] == last["rows"] == last["published"] == end_of(records).value["published"]
     return bars(records)
 
 

@@ -130,7 +130,7 @@ def test_the_gateway_says_so_while_it_lasts(gateway: Gateway, store: str, servic
     for revision, message in ((NEWEST, ""), ("9999", LATER), ("0001", EARLIER), (NEWEST, "")):
         set_revision(store, revision)
         end_connections(services, store)
-        eventually(lambda message=message: says(message), timeout=20)  # type: ignore[misc]
+        eventually(lambda message=message: says(message))  # type: ignore[misc]
 
 
 def test_no_workload_connects_past_the_check() -> None:

@@ -203,7 +203,7 @@ def test_failed_trial_is_a_result(connections: Connections, tmp_path: Path) -> N
         "        if self.p.n == 8: bytearray(2_000_000_000)\n"
     )
     body = sweep_spec(params=[{"name": "n", "values": [0, 1, 2, 3, 4, 6, 8, 10]}])
-    body |= {"strategy": {"module": "mine:Odd"}, "limits": {"barSeconds": 1}}
+    body |= {"strategy": {"module": "mine:Odd"}, "limits": {"barSeconds": 8}}  # a busy machine may stop the others, too
     body |= {"resources": {"limits": {"memory": "700Mi"}}}
     pod = BacktestPod(connections, tmp_path, body)
     assert pod.run() == 0, pod.log.read_text()
@@ -213,7 +213,7 @@ def test_failed_trial_is_a_result(connections: Connections, tmp_path: Path) -> N
     assert "ArithmeticError: odd" in trials[1]["message"]
     assert not trials[1]["feasible"]
     assert trials[4]["message"].startswith(
-        "limits.barSeconds: the strategy worked on one bar for more than 1 s, here:\nFile "
+        "limits.barSeconds: the strategy worked on one bar for more than 8 s, here:\nFile "
     )
     assert "while self.p.n == 4" in trials[4]["message"]
     assert "bytearray(2_000_000_000)" in trials[6]["message"]

@@ -29,6 +29,8 @@ def test_a_client_of_udf_reads_all_and_follows_a_replay(
     insert_fills(
         store, "run-udf", [(0, T0 + 10 * MINUTE, "buy", 1.0, 7_000.0), (1, T0 + 350 * MINUTE, "sell", 1.0, 7.0)]
     )
+    until = {"symbol": replay.ticker, "resolution": "1", "from_": T0 // 1_000, "to": T0 // 1_000 + 86_400}
+    eventually(lambda: gateway.get("/history", **until)[1].get("t", [])[-1:] == [bars[299].ts // 1_000])  # it has read
     log = tmp_path / "client.log"
     process = processes.start([NODE, SCRIPT, gateway.url, replay.ticker], log=log)
 
@@ -56,7 +58,7 @@ def test_a_client_of_udf_reads_all_and_follows_a_replay(
         replay.seek(T0 + 100 * MINUTE)
         replay.play(bars[100:110])
         last = bars[109].ts // 1_000
-        poll = eventually(lambda: [each for each in events("poll") if each["bars"][-1][0] == last])[-1]
+        poll = eventually(lambda: [each for each in events("poll") if each["bars"] and each["bars"][-1][0] == last])[-1]
         assert poll["quotes"]["d"][0]["v"]["lp"] == bars[109].close
         eventually(lambda: any(mark["label"] == "S" for mark in events("poll")[-1]["timescale"]))
     finally:

@@ -39,7 +39,7 @@ def wheel(installed: Path) -> Path:
     return found
 
 
-def tapedeck(environment: Path, folder: Path, *words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def tapedeck(environment: Path, folder: Path, *words: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["tapedeck", *words],
         cwd=folder,
@@ -101,10 +101,10 @@ def test_a_command_without_its_packages_says_what_the_installer_needs(
     wheel: Path, tmp_path: Path, receipt: str, command: str
 ) -> None:
     folder = tmp_path / "bare"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=600)
     python = folder / "bin" / "python"
     into = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
-    subprocess.run([*into, str(wheel)], check=True, timeout=120)
+    subprocess.run([*into, str(wheel)], check=True, timeout=600)
     if receipt:
         (folder / receipt).touch()
     done = tapedeck(folder, tmp_path, "demo")
@@ -115,7 +115,7 @@ def test_a_command_without_its_packages_says_what_the_installer_needs(
 
 
 def test_the_demo_runs_without_a_clone(installed: Path, tmp_path: Path) -> None:
-    done = tapedeck(installed, tmp_path, "demo", timeout=360)
+    done = tapedeck(installed, tmp_path, "demo")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1] == (
         "demo: bars_in=13886 bars_stored=13886 replayed=13886 trades=84 final_value=8133.79 lost=0 doubled=0"

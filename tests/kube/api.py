@@ -87,7 +87,7 @@ class KubeApi:
         """A client authenticated as a user."""
         context = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
         context.load_cert_chain(self.folder / f"{user}.crt", self.folder / f"{user}.key")
-        return httpx.Client(base_url=self.url, verify=context, timeout=30.0, trust_env=False)
+        return httpx.Client(base_url=self.url, verify=context, timeout=120.0, trust_env=False)
 
     def start_server(self) -> None:
         """Start the API server alone, after ``kill_server``."""

@@ -21,6 +21,7 @@ PHONE = ViewportSize(width=375, height=812)
 SHOTS = Path(__file__).parents[2] / "build" / "shots"
 SHOT_SIZES = [(1280, 800), (375, 812)]
 SCHEMES: list[Literal["light", "dark"]] = ["light", "dark"]
+PATIENCE_MS = 120_000  # for a busy machine
 # After a change of size or scheme, canvases are drawn in the next frame.
 _TWO_FRAMES = "() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
 QUIET = [
@@ -52,10 +53,11 @@ def open_browser() -> Iterator[Page]:
         if message.type in ("error", "warning"):
             problems.append(message.text)
 
-    expect.set_options(timeout=120_000)  # for a busy machine
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET, timeout=PATIENCE_MS)
         page = browser.new_page(viewport=WIDE)
+        page.context.set_default_timeout(PATIENCE_MS)
         page.on("console", on_console)
         page.on("pageerror", lambda error: problems.append(str(error)))
         yield page

@@ -74,7 +74,7 @@ class RecorderProcess:
 
     def get(self, path: str) -> str:
         try:
-            with urlopen(f"http://127.0.0.1:{(self.home / 'port').read_text()}{path}", timeout=10) as answer:
+            with urlopen(f"http://127.0.0.1:{(self.home / 'port').read_text()}{path}", timeout=60) as answer:
                 return str(answer.read().decode())
         except (URLError, FileNotFoundError, ConnectionError, TimeoutError):
             return ""

@@ -20,14 +20,16 @@ from typing import Any
 import httpx
 import msgspec
 import psycopg
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from endpoints import LOOPBACK
+from tapedeck_common.kafka import is_transient
 from tapedeck_common.settings import Connections
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import forkserver
 from tapedeck_deck.embedded.pods import Start
-from tapedeck_deck.embedded.processes import Process, tail, wait_exit
+from tapedeck_deck.embedded.processes import Process, tail, wait_exit, wait_until
 from waits import eventually
 
 MINUTE = 60_000
@@ -36,7 +38,8 @@ KEY = b"a key of the tests"
 STARTS = 3
 RESTARTS = 8
 TEMPORARY, FENCED = 1, 75  # exit codes
-ENDING_SECONDS = 10
+ENDING_SECONDS = 30
+OPEN_SECONDS = 20  # the timeout of a replay's transaction, 5 s, and the broker looks every 10 s
 # Shared, since a new client costs 40 ms. It keeps no connection: its pool may close one that another thread just got.
 _http = httpx.Client(trust_env=False, timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
 
@@ -132,7 +135,7 @@ class ReplayProcess:
     def metrics(self) -> str:
         return _http.get(f"{self.url}/metrics").text
 
-    def until(self, what: Callable[[Json], bool], timeout: float = 30) -> Json:
+    def until(self, what: Callable[[Json], bool], timeout: float = 60) -> Json:
         """Wait for the first report for which ``what`` is true; returns it."""
         seen: list[Json] = []
 
@@ -210,7 +213,7 @@ def played_to_the_end(replay: ReplayProcess) -> int:
     return code
 
 
-def wait_for(ready: Callable[[], bool], what: str, timeout: float = 30) -> None:
+def wait_for(ready: Callable[[], bool], what: str, timeout: float = 60) -> None:
     eventually(ready, timeout, what=what)
 
 
@@ -238,11 +241,15 @@ def committed(
 ) -> list[Record]:
     """Every committed record of a partition; with ``exchanges``, only theirs (for topics with other writers).
 
-    ``broker`` is its address, or what a client needs where it asks for a password.
+    ``broker`` is its address, or what a client needs where it asks for a password. A broker says that a transaction is
+    committed before readers see that, so this waits while one is open.
     """
+    account = {"bootstrap.servers": broker} if isinstance(broker, str) else broker
+    client, place = AdminClient({**account}), TopicPartition(topic, partition)
+    wait_until(lambda: _is_visible(client, place), timeout=OPEN_SECONDS)
     consumer = Consumer(
         {
-            **({"bootstrap.servers": broker} if isinstance(broker, str) else broker),
+            **account,
             "group.id": f"audit-{uuid.uuid4()}",
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
@@ -256,11 +263,26 @@ def committed(
         consumer.close()
 
 
+def _is_visible(client: AdminClient, place: TopicPartition) -> bool:
+    """Whether readers of committed records reach the end of a partition."""
+    try:
+        ends = [
+            client.list_offsets({place: OffsetSpec.latest()}, isolation_level=level)[place].result(60).offset  # type: ignore[no-untyped-call]
+            for level in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
+        ]
+    except KafkaException as error:
+        if not is_transient(error):
+            raise
+        return False
+    return bool(ends[0] == ends[1])
+
+
 def _until_end(consumer: Consumer, keys: tuple[str, ...]) -> Iterator[Record]:
     while True:
-        message = consumer.poll(20)
+        message = consumer.poll(60)
         assert message is not None, "the end of the partition was not seen"
-        if message.error():
+        if (error := message.error()) is not None:
+            assert error.code() == KafkaError._PARTITION_EOF, error
             return
         key = (message.key() or b"").decode()
         if not key.startswith(keys):
@@ -299,6 +321,15 @@ def check_whole(records: list[Record], dsn: str, exchange: str) -> None:
     assert bars(records) == stored(dsn, exchange)
     assert [r.kind for r in records if r.kind in ("start", "end")] == ["start", "end"]
     check_watermarks(records)
+
+
+def end_of(records: list[Record]) -> Record:
+    """The record of the end, which the watermark of its position precedes. That of an anchor may follow it."""
+    kinds = [record.kind for record in records]
+    at = kinds.index("end")
+    assert kinds[at - 1] == "watermark"
+    assert set(kinds[at + 1 :]) <= {"watermark"}
+    return records[at]
 
 
 def check_watermarks(records: list[Record]) -> None:

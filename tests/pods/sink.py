@@ -29,4 +29,4 @@ def line_protocol_server() -> Iterator[tuple[str, list[bytes]]]:
             yield f"http://127.0.0.1:{server.server_port}/write", lines
         finally:
             server.shutdown()
-            thread.join(5)
+            thread.join(60)

@@ -110,15 +110,15 @@ def test_an_object_store_is_reached_only_at_permitted_addresses(server: tuple[st
     options = proxy.options
     address = f"http://{options['username']}:{options['password']}@{options['host']}:{options['port']}"
     through = urllib.request.build_opener(urllib.request.ProxyHandler({"http": address}))
-    assert through.open(f"{one}/", timeout=5).read() == b"ok"
+    assert through.open(f"{one}/", timeout=60).read() == b"ok"
     for url in (f"{other}/", f"{one}/redirect", "http://169.254.169.254/latest/meta-data/"):
         with pytest.raises(urllib.error.HTTPError, match="403"):
-            through.open(url, timeout=5)
+            through.open(url, timeout=60)
     stranger = urllib.request.build_opener(
         urllib.request.ProxyHandler({"http": f"http://tapedeck:guess@{options['host']}:{options['port']}"})
     )
     with pytest.raises(urllib.error.HTTPError, match="403"):
-        stranger.open(f"{one}/", timeout=5)
+        stranger.open(f"{one}/", timeout=60)
     assert _tunnel(proxy, one.removeprefix("http://")).startswith(b"HTTP/1.1 200")
     assert _tunnel(proxy, other.removeprefix("http://")).startswith(b"HTTP/1.1 403")
     proxy.shutdown()
@@ -130,6 +130,6 @@ def _tunnel(proxy: StoreProxy, target: str) -> bytes:
     import base64
 
     token = base64.b64encode(f"tapedeck:{proxy.password}".encode()).decode()
-    with socket.create_connection(("127.0.0.1", int(proxy.options["port"])), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", int(proxy.options["port"])), timeout=60) as connection:
         connection.sendall(f"CONNECT {target} HTTP/1.1\r\nProxy-Authorization: Basic {token}\r\n\r\n".encode())
         return connection.recv(1000)

@@ -42,9 +42,15 @@ if "up" in words:
                 break
             time.sleep(0.05)
         os._exit(0)
-    while not (home / "lock").exists():
+    while True:  # until it does
+        try:
+            with (home / "lock").open() as probe:
+                fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            break
+        except FileNotFoundError:
+            pass
         time.sleep(0.01)
-    time.sleep(0.1)
 elif "import" in words:
     if "missing.csv" in words:
         sys.exit("error: missing.csv: no such file\\nnothing was imported")

@@ -168,7 +168,7 @@ def a_pod(tmp_path: Path, **changes: Any) -> tuple[Json, Any]:
 def test_the_paths_of_a_template_are_mapped_to_local_ones(tmp_path: Path, start: Start) -> None:
     made, lookup = a_pod(tmp_path)
     running = start_pod(made, start=start, folder=tmp_path / "pod", log=tmp_path / "log", lookup=lookup)
-    assert wait_exit(running.process, 20) == 0
+    assert wait_exit(running.process, 60) == 0
     mounted = tmp_path / "pod" / "volumes"
     assert (mounted / "connections" / "store_dsn").read_text() == "dsn"
     assert not (mounted / "connections" / "x").exists()
@@ -181,7 +181,7 @@ def test_the_process_gets_the_environment_of_its_template(tmp_path: Path, start:
     code = "import os,sys;print({k:v for k,v in os.environ.items() if k.startswith('TAPEDECK')})"
     made, lookup = a_pod(tmp_path, args=["-n1", "-r1", code])
     pod = start_pod(made, start=start, folder=tmp_path / "pod", log=tmp_path / "log", lookup=lookup)
-    assert wait_exit(pod.process, 20) == 0
+    assert wait_exit(pod.process, 60) == 0
     output = (tmp_path / "log").read_text()
     assert f"'TAPEDECK_CONNECTIONS': '{tmp_path}/pod/volumes/connections'" in output
     assert f"'TAPEDECK_TERMINATION_LOG': '{tmp_path}/pod/termination'" in output
@@ -203,14 +203,14 @@ def test_fields_that_need_a_cluster_are_rejected(tmp_path: Path, where: str, fie
 
 def test_a_forked_module_has_the_exit_code_of_a_process(tmp_path: Path) -> None:
     def ended(module: str, *arguments: str) -> int:
-        return forkserver.start(module, arguments, log=tmp_path / "log", env={}).wait(timeout=20)
+        return wait_exit(forkserver.start(module, arguments, log=tmp_path / "log", env={}), 60)
 
     assert ended("tapedeck_backtest") == 64  # it has no spec
     assert ended("no_such_module") == 1
     assert "No module named no_such_module" in (tmp_path / "log").read_text()
-    sleeper = forkserver.start("timeit", ["-n1", "-r1", "import time; time.sleep(60)"], log=tmp_path / "log", env={})
+    sleeper = forkserver.start("timeit", ["-n1", "-r1", "import time; time.sleep(600)"], log=tmp_path / "log", env={})
     with pytest.raises(subprocess.TimeoutExpired):
         sleeper.wait(0.2)
     assert sleeper.poll() is None
     sleeper.terminate()
-    assert wait_exit(sleeper, 20) == -signal.SIGTERM
+    assert wait_exit(sleeper, 60) == -signal.SIGTERM

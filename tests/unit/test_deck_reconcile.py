@@ -160,8 +160,8 @@ def test_a_rejected_control_is_in_the_status_until_the_pod_accepts_it(objects: O
                 pod, _ = objects.apply(new_pod(job, 0))
                 url = f"http://127.0.0.1:{runner.addresses[0][1]}"
                 objects.set_status("Pod", "default", pod["metadata"]["name"], {"phase": "Running", "url": url})
-                await until(lambda: condition(objects, "tape", "Applied").get("status") == "False")
-                assert condition(objects, "tape", "Applied")["reason"] == "ControlRejected"
+                await until(lambda: condition(objects, "tape", "Applied").get("reason") == "ControlRejected")
+                assert condition(objects, "tape", "Applied")["status"] == "False"
                 assert "signature does not match" in condition(objects, "tape", "Applied")["message"]
                 rejecting = False
                 await until(lambda: condition(objects, "tape", "Applied").get("status") == "True")

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -66,7 +65,7 @@ def test_an_interrupted_chroot_is_removed_with_its_mounts(tmp_path: Path, isolat
     maker = run_python(MAKE, home, tool)
     eventually(lambda: (tmp_path / "interrupted").exists() or maker.poll() is not None)
     maker.send_signal(signal.SIGKILL)
-    wait_exit(maker, 10)
+    wait_exit(maker, 60)
     assert unfinished.exists() and not home.exists()
     assert bool(mounts_below(unfinished)) is not isolated
     assert make_chroot(home, str(tool)) == home
@@ -81,8 +80,8 @@ def test_the_making_of_a_chroot_dies_with_its_maker(tmp_path: Path) -> None:
     maker = run_python(MAKE, tmp_path / "chroot", tool)
     eventually(lambda: (tmp_path / "interrupted").exists() or maker.poll() is not None)
     maker.send_signal(signal.SIGKILL)
-    wait_exit(maker, 10)
-    eventually(lambda: not _names(str(tool)), timeout=10)
+    wait_exit(maker, 60)
+    eventually(lambda: not _names(str(tool)))
 
 
 def test_a_chroot_that_cannot_be_made_says_why(tmp_path: Path) -> None:
@@ -214,7 +213,7 @@ def test_a_download_ahead_tells_its_size_and_is_done_once(tmp_path: Path, monkey
     def fetch(_endpoint: str, folder: Path) -> None:
         (folder / "jars").mkdir(parents=True)
         (folder / "jars" / JAR.file_name).write_bytes(b"tested")
-        time.sleep(3 * jars.PROGRESS_SECONDS)
+        eventually(lambda: len(b"tested") in sizes)
 
     monkeypatch.setattr(jars, "cache_dir", lambda: tmp_path)
     monkeypatch.setattr(jars, "fetch", fetch)

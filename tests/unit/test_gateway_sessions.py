@@ -194,8 +194,11 @@ def test_a_client_that_does_not_read_is_closed_with_a_code_that_says_why(
     assert writer.close_codes == [4008]
 
 
-def test_a_silent_socket_hears_a_ping(writer: Writer, session: SocketSession) -> None:
-    session.tick(time.monotonic() + PING_SECONDS - 1)
+def test_a_silent_socket_hears_a_ping(writer: Writer) -> None:
+    before = time.monotonic()
+    session = SocketSession(ANONYMOUS, "127.0.0.1", STALL)
+    session.attach(writer)
+    session.tick(before + PING_SECONDS - 1)
     assert writer.texts == []
     session.tick(time.monotonic() + PING_SECONDS)
     assert [m["type"] for m in writer.messages] == ["ping"]

@@ -19,6 +19,7 @@ from tapedeck_gateway.charts.symbols import ChartSymbol, SymbolText, parse_symbo
 from tapedeck_gateway.store.symbols import ListedSeries, market_symbols
 from tapedeck_gateway.symbol_directory import SymbolDirectory, replay_symbols
 from tapedeck_gateway.topics.replay_list import ReplayInfo
+from waits import within
 
 UID, OLD_UID = "0b5f0000-0000-4000-8000-00000000000a", "0b5f0000-0000-4000-8000-00000000000b"
 WORKDAYS: list[Weekday] = ["Mon", "Tue", "Wed", "Thu", "Fri"]
@@ -237,11 +238,11 @@ def test_a_new_symbol_is_found_at_once_and_an_unknown_one_costs_few_loads(monkey
     time.sleep(symbol_directory.MISSED_SECONDS)
     store.listed = [ListedSeries("a", "NEW", ["1m"], None, None)]
     assert symbols.resolve("new") == ChartSymbol("a", "NEW")
-    before = store.loads
+    before, began = store.loads, time.monotonic()
     for n in range(100):
         with pytest.raises(NotFound):
             symbols.resolve(f"a:NONE{n}")
-    assert store.loads - before <= 3
+    assert store.loads - before <= 3 + (time.monotonic() - began) / symbol_directory.MISSED_SECONDS
     symbols.close()
 
 
@@ -285,11 +286,12 @@ def test_a_search_does_not_wait_for_a_slow_database(monkeypatch: pytest.MonkeyPa
     assert len(symbols.index.search("")) == 1
     released = threading.Event()
     monkeypatch.setattr(symbol_directory, "FRESH_SECONDS", 0.0)
-    monkeypatch.setattr(symbol_directory, "listed_series", lambda _pool: [released.wait(10)] and store.listed)
-    began = time.monotonic()
-    assert len(symbols.index.search("")) == 1
-    assert time.monotonic() - began < 5
-    released.set()
+    monkeypatch.setattr(symbol_directory, "listed_series", lambda _pool: [released.wait(600)] and store.listed)
+    try:
+        with within(30):
+            assert len(symbols.index.search("")) == 1
+    finally:
+        released.set()
     symbols.close()
 
 

@@ -372,7 +372,7 @@ def test_threads_share_a_store(objects: Objects) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=300)
     assert len(objects.list("Pod")) == 200
     assert objects.version == 200
 
@@ -396,12 +396,11 @@ def test_a_writer_waits_for_another_and_readers_do_not(objects: Objects, tmp_pat
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         assert objects.version == 1
-        timer = threading.Timer(0.5, holder.kill)
-        timer.start()
         began = time.monotonic()
+        threading.Timer(0.5, holder.kill).start()
         objects.apply(replay(speed=2))
         assert time.monotonic() - began > 0.3
     finally:
         holder.kill()
-        wait_exit(holder, 10)
+        wait_exit(holder, 60)
     assert objects.version == 2

@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from waits import eventually
 
 WORKLOAD = """
 import atexit
@@ -184,9 +185,7 @@ def test_a_workload_with_foreign_code_reports_what_the_sandbox_lacks(module: str
 
 def test_a_stop_ends_the_run_and_keeps_its_state(module: str, tmp_path: Path) -> None:
     process = start(tmp_path, "-m", module, TAPEDECK_SPEC='"wait"')
-    deadline = time.monotonic() + 30
-    while not (tmp_path / "port").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    eventually((tmp_path / "port").exists)
     url = f"http://127.0.0.1:{(tmp_path / 'port').read_text()}"
     for path in ("healthz", "readyz"):
         with urllib.request.urlopen(f"{url}/{path}", timeout=60) as answer:

@@ -32,10 +32,13 @@ class CountedSource(SyntheticSource):
             yield block
 
 
-def wait_until_idle(source: CountedSource) -> None:
-    """Wait until nothing was read for QUIET_SECONDS; an unbounded reader exceeds its bound by far meanwhile."""
+def wait_until_idle(source: CountedSource, taken: int) -> None:
+    """Wait until more is read than was taken, and then nothing for QUIET_SECONDS.
+
+    An unbounded reader exceeds its bound by far meanwhile.
+    """
     seen, since = -1, time.monotonic()
-    while time.monotonic() - since < QUIET_SECONDS and source.read < BARS:
+    while (source.read <= taken or time.monotonic() - since < QUIET_SECONDS) and source.read < BARS:
         if source.read != seen:
             seen, since = source.read, time.monotonic()
         time.sleep(0.02)
@@ -47,15 +50,15 @@ def test_reading_ahead_of_a_long_dataset_is_bounded() -> None:
     before = psutil.Process().memory_info().rss
     reader = ReadAhead(source, source.resolve(), None, lambda: None)
     try:
-        wait_until_idle(source)
         taken = 0
+        wait_until_idle(source, taken)
         for _ in range(5):  # the bound also holds later, not only at the start
             assert 0 < source.read - taken <= (CHUNKS_AHEAD + 1) * CHUNK_RECORDS + BLOCK_ROWS
             for _ in range(20):
                 while (chunk := reader.next_chunk()) is None:
                     time.sleep(0.005)
                 taken += len(chunk)
-            wait_until_idle(source)
+            wait_until_idle(source, taken)
         assert psutil.Process().memory_info().rss - before < GROWTH_MAX
     finally:
         reader.close()

@@ -9,10 +9,11 @@ import platform
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tapedeck_common.sandbox import landlock, seccomp
@@ -20,6 +21,7 @@ from tapedeck_common.sandbox.descendants import adopt_orphans, children, sweep
 from tapedeck_common.sandbox.parts import available
 from tapedeck_common.sandbox.scratch import ProcessWatch, ScratchFolder, folder_size
 from tapedeck_common.sandbox.syscall_numbers import NUMBERS
+from waits import eventually
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")
 
@@ -70,7 +72,7 @@ def _run(scratch: Path, *snippets: str, readable: tuple[Path, ...] = (), **amoun
         "snippets": snippets,
         "parent": os.getpid(),
     }
-    done = subprocess.run([sys.executable, "-c", _CHILD, json.dumps(given)], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", _CHILD, json.dumps(given)], capture_output=True, text=True, timeout=99)
     assert done.returncode == 0, done.stderr
     return [(outcome, words) for outcome, words in json.loads(done.stdout)]
 
@@ -207,11 +209,11 @@ def test_amounts_are_limited_from_the_first_line(scratch: Path) -> None:
 
 def test_a_process_with_several_threads_is_refused() -> None:
     code = (
-        "import threading, time; threading.Thread(target=time.sleep, args=(9,), daemon=True).start()\n"
+        "import threading, time; threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
         "from pathlib import Path\nfrom tapedeck_common.sandbox.enter import enter\n"
         "from tapedeck_common.sandbox.policy import SandboxPolicy\nenter(SandboxPolicy(Path('/tmp')))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=99)
     assert "SandboxFailed: the process has several threads, expected one" in done.stderr
 
 
@@ -245,19 +247,24 @@ def test_a_sweep_kills_what_a_child_left_behind_however_deep_and_spares_the_othe
     adopt_orphans()
     spared = subprocess.Popen(["sleep", "60"])
     child = subprocess.Popen(["sh", "-c", "(setsid sh -c 'sleep 60 & sleep 60' &) ; exec sleep 60"])
-    deadline = time.monotonic() + 10
-    while len(children()) < 3 and time.monotonic() < deadline:  # the orphan's parent is this process now
-        time.sleep(0.01)
+
+    def has_orphan() -> bool:
+        """Whether this process has become the parent of one that has a child."""
+        with suppress(psutil.NoSuchProcess):
+            return any(psutil.Process(pid).children() for pid in children() - {spared.pid, child.pid})
+        return False
+
+    eventually(has_orphan)
     child.kill()
-    child.wait(10)
+    child.wait(60)
     assert sweep(spared=[spared.pid]) >= 2
     assert children() == {spared.pid}
     spared.kill()
-    spared.wait(10)
+    spared.wait(60)
 
 
 def test_a_process_that_fills_its_folder_is_ended_also_by_files_that_it_deleted(scratch: Path) -> None:
-    code = "import os, time\nf = open('x', 'wb'); os.unlink('x'); f.write(bytes(3_000_000)); f.flush(); time.sleep(60)"
+    code = "import os, time\nf = open('x', 'wb'); os.unlink('x'); f.write(bytes(3_000_000)); f.flush(); time.sleep(600)"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=scratch)
     reasons: list[str] = []
 
@@ -266,7 +273,7 @@ def test_a_process_that_fills_its_folder_is_ended_also_by_files_that_it_deleted(
         process.kill()
 
     watch = ProcessWatch(process.pid, scratch, end, folder_bytes=2 * 2**20)
-    assert process.wait(20) == -signal.SIGKILL
+    assert process.wait(60) == -signal.SIGKILL
     watch.stop()
     assert reasons == ["it wrote 3 MiB to its folder, at most 2 are allowed"]
     assert folder_size(scratch) == (0, 0)

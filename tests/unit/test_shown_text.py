@@ -140,7 +140,7 @@ def test_a_control_with_a_strange_signature_is_forbidden(tmp_path: Path, signatu
     (tmp_path / "key").write_text("its-key")
     settings = PodSettings(control_key_file=tmp_path / "key")
     with ProbeServer(settings, report=Report, control=lambda body: None) as server:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
         for given, expected in ((signature, 403), (sign(b"its-key", b"{}"), 202)):
             connection.request("POST", "/control", b"{}", {SIGNATURE_HEADER: given.encode()})
             answer = connection.getresponse()

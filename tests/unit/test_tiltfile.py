@@ -134,7 +134,7 @@ class LiveProcess:
         return (
             "import os, signal, sys, time\n"  # print is not reentrant
             f"signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'bye\\n'), sys.exit({number})))\n"
-            f"print({number}, flush=True)\ntime.sleep(60)\n"
+            f"print({number}, flush=True)\ntime.sleep(600)\n"
         )
 
     def read_line(self) -> str:
@@ -147,7 +147,7 @@ def live(tmp_path: Path) -> Any:
     made = LiveProcess(tmp_path)
     yield made
     made.process.kill()
-    wait_exit(made.process, 10)
+    wait_exit(made.process, 60)
 
 
 def test_the_process_restarts_with_changed_code_and_exits_with_its_own_code(live: LiveProcess) -> None:
@@ -157,4 +157,4 @@ def test_the_process_restarts_with_changed_code_and_exits_with_its_own_code(live
     assert [live.read_line(), live.read_line()] == ["bye", "7"]
     live.process.send_signal(signal.SIGTERM)
     assert live.read_line() == "bye"
-    assert wait_exit(live.process, 10) == 7
+    assert wait_exit(live.process, 60) == 7

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 import yaml
 from hypothesis import Phase, given, settings
@@ -24,6 +24,7 @@ from tapedeck_transform.functions import ENDS_MAX, InvalidFunction, UserFunction
 from tapedeck_transform.series import SeriesState, ignore_failure
 from tapedeck_transform.stages import FunctionFailed
 from tapedeck_transform.stats import TransformStats
+from waits import eventually
 
 MINUTE = 60_000
 T0 = 1_522_800_000_000
@@ -187,22 +188,23 @@ def nothing(window): return None
 def odd(window): return float("nan")
 def text(window): return "much"
 def gone(window): os._exit(3)
-def stuck(window): time.sleep(60)
+def stuck(window): time.sleep(600)
 def stops(window):
     threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGSTOP)).start()
     return 1.0
 """
 
 
-def process_of(folder: Path, name: str, lookback: int = 1) -> UserFunction:
-    function = FunctionTransform(module=f"own:{name}", lookback=lookback, seconds=0.5)
+def process_of(folder: Path, name: str, seconds: float = 30) -> UserFunction:
+    function = FunctionTransform(module=f"own:{name}", lookback=1, seconds=seconds)
     return UserFunction("x", function, [folder])
 
 
 def test_user_functions(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(USER_MODULE)
     with ExitStack() as stack:
-        processes = {name: process_of(tmp_path, name) for name in ("calm", "nothing", "odd", "text", "gone", "stuck")}
+        processes = {name: process_of(tmp_path, name) for name in ("calm", "nothing", "odd", "text", "gone")}
+        processes["stuck"] = process_of(tmp_path, "stuck", 0.5)
         for process in processes.values():
             stack.callback(process.close)
         assert processes["calm"].call([{}, {}]) == 2.5
@@ -230,10 +232,10 @@ def test_user_functions(tmp_path: Path) -> None:
 
 def test_a_function_that_stops_reading_is_killed(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(USER_MODULE)
-    with closing(process_of(tmp_path, "stops")) as stops:
+    with closing(process_of(tmp_path, "stops", 5)) as stops:
         assert stops.call([{}]) == 1.0
-        time.sleep(0.3)
-        with pytest.raises(FunctionFailed, match=r"took longer than 0.5 s, and was killed"):
+        eventually(lambda: any(each.status() == psutil.STATUS_STOPPED for each in psutil.Process().children()))
+        with pytest.raises(FunctionFailed, match=r"took longer than 5 s, and was killed"):
             stops.call([{"text": "x" * 1_000_000}])  # more than the pipe's buffer
         assert stops.call([{}]) == 1.0
 
