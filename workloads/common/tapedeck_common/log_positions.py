@@ -144,6 +144,17 @@ def list_offsets(
     return _list_offsets(client, partitions, spec, request_seconds, readers)
 
 
+def hidden_from(client: BrokerAdmin, partitions: Collection[Partition]) -> dict[Partition, int]:
+    """Where readers of committed records wait for the end of a transaction, of partitions with such a place.
+
+    Raises KafkaException.
+    """
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    reached = list_offsets(client, partitions, latest, readers=IsolationLevel.READ_COMMITTED)
+    ends = list_offsets(client, partitions, latest)
+    return {each: at.offset for each, at in reached.items() if at.offset < ends[each].offset}
+
+
 def _list_offsets(
     client: BrokerAdmin,
     partitions: Collection[Partition],
