@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
+import stamina
+from confluent_kafka import KafkaError, Message
 
 from pods.machine import Machine, lose_tail
 from pods.recorder import T0, caught_up, ends, recorders
@@ -25,6 +29,10 @@ from pods.sink import line_protocol_server
 from pods.topic import forget_topic, read_topic
 from pods.transform import TransformProcess
 from tapedeck_common import topics
+from tapedeck_common.kafka import admin, consumer, is_transient, producer
+from tapedeck_common.log_positions import LogPosition, Partition, message_offset
+from tapedeck_common.topic_admin import ensure_topics
+from tapedeck_transform.offsets import GroupOffsets, ResumePoint
 from waits import eventually
 
 ROUNDS = max(2, int(os.environ.get("TAPEDECK_FAULTS", "2")) // 2 * 2)
@@ -185,6 +193,85 @@ def test_the_transforms_of_a_replay_are_complete_where_the_broker_lost_records_o
             found.setdefault((point["symbol"], point["ts"]), set()).add(point["value"])
         assert all(len(values) == 1 for values in found.values())  # repeats are equal
         assert {key: value for key, (value,) in found.items()} == pytest.approx(_means(machine.dsn, exchange))
+
+
+class _Transforms:
+    """The offsets of one pod of transforms after another: two topics' records have their points on one partition."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._group = f"tapedeck-transform-{uuid.uuid4()}"
+        self.bars, self.trades, self.points = ((f"tests.{name}.{self._group}", 0) for name in ("b", "t", "p"))
+        self.topics = [self.bars[0], self.trades[0]]
+        ensure_topics(admin(machine.connections, "tests"), [*self.topics, self.points[0]], 1)
+        self.publish(self.bars, 9)
+        self.publish(self.trades, 9)
+
+    @contextmanager
+    def pod(self) -> Iterator[tuple[GroupOffsets, dict[Partition, int]]]:
+        """Its offsets, and from where on it publishes the points of each partition."""
+        connections = self._machine.connections
+        reader = consumer(connections, self._group, self._group)
+        try:
+            offsets = GroupOffsets(connections, self._group, reader, (), lambda _: [self.points])
+            started = stamina.retry(on=is_transient, attempts=50)  # by its operator, until the broker has coordinators
+            resumed = started(offsets.resume_points)(self.topics, None)
+            yield offsets, {key: at.publish_from.offset for key, at in resumed.items()}
+        finally:
+            reader.close()
+
+    def publish(self, place: Partition, count: int) -> int:
+        """Publish records as one batch; returns the last one's offset."""
+        client = producer(self._machine.connections, "tests", {"linger.ms": 100})
+        found: list[int] = []
+
+        def delivered(_: KafkaError | None, message: Message) -> None:
+            found.append(message_offset(message))
+
+        for _ in range(count):
+            client.produce(place[0], b"x", partition=place[1], on_delivery=delivered)
+        assert client.flush(20) == 0
+        return max(found)
+
+    def commit(self, offsets: GroupOffsets, place: Partition, offset: int, points: int) -> None:
+        """Publish points of a partition's records, and commit that all before the offset have theirs."""
+        assert offsets.confirm({self.points: self.publish(self.points, points)} if points else {})
+        offsets.commit({place: ResumePoint(offset, LogPosition(offset), False)})
+
+    def lose(self, size: int) -> None:
+        """Bytes of the points, by the broker."""
+        self._machine.broker.kill()
+        assert lose_tail(self._machine.broker, self.points[0], size) > 0
+        self._machine.broker.start()
+
+
+def test_lost_points_of_one_partition_are_not_forgotten_for_later_ones_of_another(machine: Machine) -> None:
+    """The pod that notices them ends after it has published points of the other partition alone."""
+    transforms = _Transforms(machine)
+    with transforms.pod() as (offsets, _):
+        transforms.commit(offsets, transforms.bars, 5, points=5)
+        transforms.commit(offsets, transforms.trades, 5, points=5)
+    transforms.lose(1_000_000)
+    with transforms.pod() as (offsets, publish_from):
+        assert publish_from == {transforms.bars: 0, transforms.trades: 0}
+        transforms.commit(offsets, transforms.bars, 5, points=5)
+    with transforms.pod() as (_, publish_from):
+        assert publish_from == {transforms.bars: 5, transforms.trades: 0}
+
+
+def test_points_before_lost_ones_are_looked_for_too(machine: Machine) -> None:
+    """Records that have no points follow the loss, and then the broker loses the points before it."""
+    transforms = _Transforms(machine)
+    with transforms.pod() as (offsets, _):
+        transforms.commit(offsets, transforms.bars, 3, points=3)
+        transforms.commit(offsets, transforms.bars, 6, points=3)
+    transforms.lose(1)  # makes the last batch invalid
+    with transforms.pod() as (offsets, publish_from):
+        assert publish_from[transforms.bars] == 3
+        transforms.commit(offsets, transforms.bars, 9, points=0)
+    transforms.lose(1_000_000)
+    with transforms.pod() as (_, publish_from):
+        assert publish_from[transforms.bars] == 0
 
 
 def _published_points(transforms: TransformProcess, count: int) -> bool:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -20,7 +18,7 @@ from websockets.sync.client import connect
 from pods.backtest import BacktestPod, read_records
 from pods.channel_client import ChannelClient
 from pods.gateway import running_gateway
-from pods.machine import Machine
+from pods.machine import Machine, frozen
 from pods.recorder import LIVE, T0, RecorderProcess, publish, recorders
 from pods.replay import (
     ReplayProcess,
@@ -58,20 +56,6 @@ class Slow(bt.Strategy):
         if len(self) % 100 == 0: self.buy(size=1)
 """
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(1800 if FULL else 180)]
-
-
-@contextmanager
-def frozen(pid: int) -> Iterator[None]:
-    """Stop a process and its descendants, as a suspended machine or a full cgroup does; continue them afterwards."""
-    process = psutil.Process(pid)
-    stopped = [process, *process.children(recursive=True)]
-    try:
-        for each in stopped:
-            each.send_signal(signal.SIGSTOP)
-        yield
-    finally:
-        for each in stopped:
-            each.send_signal(signal.SIGCONT)
 
 
 def pid_of(part: str, machine: Machine, pod: RecorderProcess | ReplayProcess) -> int:

@@ -1,17 +1,20 @@
-"""Where a reader begins that wants the records since a time, with a real broker."""
+"""Where a reader begins that wants the records since a time, and where the log ends, with a real broker."""
 
 from __future__ import annotations
 
 import time
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+import stamina
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
-from tapedeck_common.kafka import admin, consumer, producer
+from pods.machine import Machine, frozen
+from tapedeck_common.kafka import admin, consumer, is_transient, producer
 from tapedeck_common.log_positions import list_offsets, offsets_since
 from tapedeck_common.settings import Connections
 from tapedeck_common.topic_admin import ensure_topics
@@ -80,6 +83,19 @@ def test_a_client_finds_the_ends_after_its_broker_was_restarted(tmp_path: Path) 
             assert eventually(ends) == [0, 1, 0]
     finally:
         broker.stop()
+
+
+def test_a_broker_that_stands_still_tells_no_ends(machine: Machine) -> None:
+    """librdkafka gives numbers that are none, which no caller is to take for offsets."""
+    topic, client = Topic(machine.connections), admin(machine.connections, "tests")
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    ends = stamina.retry(on=is_transient, attempts=20)(partial(list_offsets, client, [(topic.name, 0)], latest))
+    topic.write(0, 1_522_800_000_000)
+    assert ends()[topic.name, 0].offset == 1
+    assert machine.broker.process is not None
+    with frozen(machine.broker.process.pid), pytest.raises(KafkaException) as raised:
+        list_offsets(client, [(topic.name, 0)], latest)
+    assert is_transient(raised.value)
 
 
 class SlowReader:

@@ -11,7 +11,7 @@ from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from pods.machine import Machine, lose_markers, lose_tail
-from pods.recorder import caught_up, recorders, select
+from pods.recorder import caught_up, recorders
 from pods.replay import (
     RESTARTS,
     ReplayProcess,
@@ -72,12 +72,11 @@ def test_what_the_store_lacks_of_a_mirrored_replay_is_reported(
             if not recording:
                 recorder.start()
             caught_up(machine.broker.bootstrap, machine.dsn, restarted=[recorder])
-            found, whole = stored(machine.dsn, "replay.test"), stored(machine.dsn, exchange)
+            found, whole = stored(machine.dsn, replay.recorded), stored(machine.dsn, exchange)
             assert set(found) <= set(whole)
             assert found == whole or machine.reported_losses() > before
             assert recording or found != whole
             recorder.stop()
-            select(machine.dsn, "DELETE FROM bars WHERE exchange = 'replay.test' RETURNING 1")
 
 
 def ends(machine: Machine, level: IsolationLevel) -> dict[int, int]:

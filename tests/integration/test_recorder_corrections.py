@@ -10,13 +10,12 @@ import numpy as np
 import psycopg
 import pytest
 
-from pods.recorder import BACKFILL, LIVE, MINUTE, T0, eventually, select
+from pods.recorder import BACKFILL, LIVE, MINUTE, T0, bar_batch, eventually, select
 from pods.recorder_stage import RecorderStage, bar, on_bars
 from pods.services import EachStore
 from tapedeck_common.market import RecordSource
 from tapedeck_common.store.schema_upgrade import upgrade_schema
 from tapedeck_recorder.rows.bar_batch import BarBatch
-from tapedeck_recorder.rows.bar_rows import bar_batch
 from tapedeck_recorder.store.bar_writer import BarWriter
 from tapedeck_recorder.store.timestamp_array import timestamp_array
 

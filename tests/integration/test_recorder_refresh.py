@@ -9,8 +9,9 @@ from functools import partial
 import psycopg
 import pytest
 
-from pods.recorder import eventually, select
+from pods.recorder import MINUTE, bar_batch, eventually, select
 from pods.services import as_role
+from tapedeck_common.market import Bar
 from tapedeck_common.settings import Connections
 from tapedeck_recorder.rows.batch import Batch
 from tapedeck_recorder.store import rollup_refresh
@@ -25,7 +26,8 @@ AS $$ INSERT INTO requests DEFAULT VALUES; SELECT 5::int8 $$
 
 
 def batch_of_a_bar(open_ms: int) -> Batch:
-    return Batch(open_ranges={("x", "A/B", "1m"): (open_ms, open_ms)})
+    bar = Bar("x", "A/B", "1m", open_ms - open_ms % MINUTE, 2.0, 3.0, 1.0, 2.0, 5.0)
+    return Batch(bars=bar_batch([bar], ["backfill"]))
 
 
 def test_old_bars_request_a_refresh(store: str, connections: Connections, monkeypatch: pytest.MonkeyPatch) -> None:

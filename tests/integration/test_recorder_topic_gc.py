@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from pathlib import Path
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 import pytest
 
@@ -68,3 +69,25 @@ def test_a_failed_pass_is_retried(connections: Connections, uids: tuple[str, str
         stop.set()
         thread.join(timeout=60)
     assert not thread.is_alive()
+
+
+def test_an_answer_that_is_no_http_does_not_end_it(connections: Connections, uids: tuple[str, str]) -> None:
+    asked, stop = threading.Semaphore(0), threading.Event()
+
+    class Garbage(StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(b"garbage\r\n\r\n")
+            asked.release()
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Garbage) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/uids"
+        thread = threading.Thread(target=run_topic_gc, args=(connections, url, stop, 0.05))
+        thread.start()
+        try:
+            assert all(asked.acquire(timeout=60) for _ in range(3))
+        finally:
+            stop.set()
+            thread.join(timeout=60)
+            server.shutdown()
+    assert replay_topic(uids[1]) in _listed(connections)

@@ -128,11 +128,10 @@ def test_mirrors_to_the_market_topic_and_records(tmp_path: Path, store: str, con
     expected = stored(store, "x")
     shared: list[Record] = []
     for partition in range(topics.PERMANENT_PARTITIONS):
-        shared += committed(connections.kafka_bootstrap, topics.MARKET_BARS, partition, ["x", "replay.test"])
+        shared += committed(connections.kafka_bootstrap, topics.MARKET_BARS, partition, ["x", replay.recorded])
     copies = [r for r in shared if r.header == f"1;replay;{replay.uid};0.0"]
-    # Other tests on this broker record replays of the same name.
     recorded = [r for r in shared if r.header == f"1;replay;{replay.uid}"]
-    for found, exchange in ((copies, "x"), (recorded, "replay.test")):
+    for found, exchange in ((copies, "x"), (recorded, replay.recorded)):
         assert sorted(tuple(r.value[name] for name in FIELDS) for r in found) == sorted(expected)
         assert {r.value["exchange"] for r in found} == {exchange}
         assert {r.key for r in found} == {f"{exchange}:{symbol}" for symbol in SYMBOLS}

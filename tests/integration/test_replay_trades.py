@@ -207,11 +207,11 @@ def test_trades_of_the_market_topic_are_mirrored_and_recorded(make: Make, connec
     assert played(first) == expected(trades)
     shared: list[Record] = []
     for partition in range(12):
-        shared += committed(connections.kafka_bootstrap, "market.trades", partition, [exchange, "replay.test"])
+        shared += committed(connections.kafka_bootstrap, "market.trades", partition, [exchange, first.recorded])
     copies = [r.value for r in shared if r.header == f"1;replay;{first.uid};0.0"]
     assert sorted(copies, key=order) == expected(trades)
     recorded = [r.value for r in shared if r.header == f"1;replay;{first.uid}"]
-    assert {value["exchange"] for value in recorded} == {"replay.test"}
+    assert {value["exchange"] for value in recorded} == {first.recorded}
     assert sorted((v | {"exchange": exchange} for v in recorded), key=order) == expected(trades)
     # Replayed trades on the shared topic are ignored: the next Replay of it publishes each trade once again.
     assert played(make({"source": topic})) == expected(trades)

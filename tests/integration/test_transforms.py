@@ -165,7 +165,7 @@ def test_from_a_feed_and_a_replay_to_the_store(
             "transforms": KINDS,
         },
     )
-    transforms = TransformProcess(tmp_path, connections, "Replay", replay.spec, replay.uid)
+    transforms = TransformProcess(tmp_path, connections, "Replay", replay.spec, replay.uid, name=replay.name)
     transforms.start()
     started.callback(transforms.kill)
     replay.begin(unpaced=True, loop_rounds=2, loop_from=T0, loop_to=T0 + 90 * MINUTE)
@@ -183,11 +183,10 @@ def test_from_a_feed_and_a_replay_to_the_store(
     for published in rounds.values():  # each round starts without state
         assert {name: pytest.approx(series) for name, series in expected.items()} == published
     caught_up(connections.kafka_bootstrap, store)
-    assert points(store, "replay.test", "C/D") == published
+    assert points(store, replay.recorded, "C/D") == published
+    sources = "SELECT DISTINCT source FROM points WHERE exchange = %s"
     with psycopg.connect(store) as connection:
-        assert connection.execute("SELECT DISTINCT source FROM points WHERE exchange = 'replay.test'").fetchall() == [
-            ("replay",)
-        ]
+        assert connection.execute(sources, (replay.recorded,)).fetchall() == [("replay",)]
 
 
 def test_transforms_of_a_replay_of_trades(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from pydantic import SecretStr
 
 from pods.recorder import (
@@ -34,6 +36,7 @@ from tapedeck_common.wire import encode
 from tapedeck_deck.embedded.broker import KafkaBroker
 from tapedeck_deck.embedded.ports import free_port
 from tapedeck_deck.embedded.postgres import ROLES, SUPERUSER, Postgres
+from waits import eventually
 
 
 @dataclass
@@ -154,3 +157,24 @@ def lose_markers(broker: KafkaBroker, topic: str) -> int:
             os.truncate(segment, last[0])
             lost += 1
     return lost
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """Stop a process and its descendants, as a suspended machine or a full cgroup does; continue them afterwards."""
+    process = psutil.Process(pid)
+    stopped = [process, *process.children(recursive=True)]
+    try:
+        for each in stopped:
+            each.send_signal(signal.SIGSTOP)
+        eventually(lambda: all(map(_is_stopped, stopped)))
+        yield
+    finally:
+        for each in stopped:
+            each.send_signal(signal.SIGCONT)
+
+
+def _is_stopped(process: psutil.Process) -> bool:
+    """Whether every thread has noticed the signal."""
+    states = [path.read_text() for path in Path(f"/proc/{process.pid}/task").glob("*/stat")]
+    return {text.rpartition(")")[2].split()[0] for text in states} == {"T"}

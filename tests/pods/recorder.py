@@ -20,11 +20,14 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from pods.signatures import RESULTS_KEY, signed
 from tapedeck_common import topics
 from tapedeck_common.kafka import is_transient, producer
+from tapedeck_common.market import Bar, RecordSource
 from tapedeck_common.settings import Connections
 from tapedeck_common.wire import Headers, market_headers
 from tapedeck_deck.embedded import forkserver, processes
 from tapedeck_deck.embedded.pods import Start
 from tapedeck_deck.embedded.processes import Process
+from tapedeck_recorder.rows.bar_batch import BarBatch
+from tapedeck_recorder.rows.bar_rows import BarCollector
 from waits import eventually as eventually
 
 MINUTE = 60_000
@@ -214,6 +217,13 @@ def unrecorded(broker: dict[str, str], dsn: str) -> list[tuple[str, int]]:
     finally:
         client.close()
     return found
+
+
+def bar_batch(bars: Sequence[Bar], sources: Sequence[RecordSource]) -> BarBatch:
+    """The batch of a ``BarCollector`` that got these bars at once."""
+    collector = BarCollector()
+    collector.add(bars, sources)
+    return collector.batch()
 
 
 def select(dsn: str, query: str, *parameters: Any) -> list[tuple[Any, ...]]:

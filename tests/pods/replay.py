@@ -87,6 +87,16 @@ class ReplayProcess:
     home: Path = field(init=False)
 
     @property
+    def name(self) -> str:
+        """One of its own: a recorder also stores what other tests' Replays record on the same broker."""
+        return f"test-{self.uid[:8]}"
+
+    @property
+    def recorded(self) -> str:
+        """The exchange under which it is recorded."""
+        return f"replay.{self.name}"
+
+    @property
     def topic(self) -> str:
         return f"tapedeck.replay.{self.uid}"
 
@@ -98,7 +108,7 @@ class ReplayProcess:
         (self.home / "key").write_bytes(KEY)
         environment = os.environ | {
             "TMPDIR": str(self.home),
-            "TAPEDECK_NAME": "test",
+            "TAPEDECK_NAME": self.name,
             "TAPEDECK_UID": self.uid,
             "TAPEDECK_SHARD": str(self.shard),
             "TAPEDECK_SPEC": json.dumps(self.spec),

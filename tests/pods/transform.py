@@ -25,6 +25,7 @@ class TransformProcess:
     spec: Json
     uid: str
     functions: Path = Path("/nowhere")
+    name: str = "test"
     launch: Start = forkserver.start
     process: Process | None = None
     home: Path = field(init=False)
@@ -35,7 +36,7 @@ class TransformProcess:
         (self.home / "port").unlink(missing_ok=True)
         environment = os.environ | {
             "TMPDIR": str(self.home),
-            "TAPEDECK_NAME": "test",
+            "TAPEDECK_NAME": self.name,
             "TAPEDECK_KIND": self.kind,
             "TAPEDECK_UID": self.uid,
             "TAPEDECK_SPEC": json.dumps(self.spec),

@@ -240,3 +240,29 @@ def test_a_bug_in_any_workload_ends_as_a_report(
     assert report["message"].startswith("ZeroDivisionError: planted (tapedeck_")
     assert log[-1]["event"] == "failed" and log[-1]["message"] == report["message"]
     assert "Traceback" in log[-1]["exception"]
+
+
+# The thread of a recorder that looks for hanging transactions, with a bug, beside a broker that does not answer.
+PLANT_IN_A_THREAD = """
+import runpy, tapedeck_recorder.kafka.hanging_transactions as module
+
+def planted(*_):
+    raise ZeroDivisionError("planted")
+
+module.HangingTransactions.look = planted
+module.LOOK_SECONDS = 0.1
+runpy.run_module("tapedeck_recorder", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_a_bug_in_a_thread_of_the_recorder_ends_as_a_report(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("k" * 64)
+    environment = {
+        "TAPEDECK_RESULTS_KEY_FILE": str(tmp_path / "key"),
+        "TAPEDECK_CONNECTION_KAFKA_BOOTSTRAP": "127.0.0.1:1",
+    }
+    process = start(tmp_path, "-c", PLANT_IN_A_THREAD, **environment)
+    code, report, log = ended(process, tmp_path)
+    assert (code, report["state"], report["reason"]) == (1, "failed", "InternalError")
+    assert report["message"].startswith("ZeroDivisionError: planted (")
+    assert "Traceback" in log[-1]["exception"]

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pods.recorder import bar_batch
 from tapedeck_common.market import Bar, RecordSource
 from tapedeck_recorder.rows.bar_batch import RUN_GAP
-from tapedeck_recorder.rows.bar_rows import BarCollector, bar_batch, copy_rows, validate_bar
+from tapedeck_recorder.rows.bar_rows import BarCollector, copy_rows, validate_bar
 
 MINUTE = 60_000
 Row = tuple[Any, ...]

@@ -16,8 +16,10 @@ from confluent_kafka import Message
 
 from planned import job, resource
 from pods.otlp import TraceReceiver, trace_receiver
+from tapedeck_backtest.sources.bar_traces import BarTraces
 from tapedeck_common import tracing
 from tapedeck_common.tracing import RecordTracer, close_tracing, configure_tracing, traced, tracer
+from tapedeck_common.wire import Epoch
 from tapedeck_deck.embedded.ports import free_port
 from tapedeck_operator.plan import Observed, Settings, Tracing, plan
 from waits import eventually, within
@@ -155,6 +157,25 @@ def test_of_a_second_a_limited_number_is_followed(monkeypatch: pytest.MonkeyPatc
 def test_of_a_batch_a_limited_number_is_followed() -> None:
     batch = [record(offset, PARENT if offset % 2 else None) for offset in range(1_000)]
     assert [message.offset() for message in traced(batch)] == [2 * n + 1 for n in range(100)]
+
+
+def test_what_was_read_of_a_later_epoch_is_given_with_that_epoch(
+    monkeypatch: pytest.MonkeyPatch, receiver: TraceReceiver
+) -> None:
+    """A partition is read into the next round of a loop while the strategy is in the one before."""
+    traces = BarTraces(started(monkeypatch, receiver.url))
+    first, second, third = Epoch(0, 0), Epoch(0, 1), Epoch(1, 0)
+    for offset, (epoch, event) in enumerate([(first, 10), (second, 10), (first, 20), (second, 20), (third, 10)]):
+        traces.read(record(offset), epoch, event)
+    traces.given(first, 10)
+    traces.forget_before(second)
+    traces.given(second, 10)
+    traces.given(second, 20)
+    traces.forget_before(third)
+    traces.given(third, 99)
+    close_tracing()
+    given = [span.attributes["messaging.kafka.offset"] for span in receiver.spans()]
+    assert sorted(map(int, given)) == [0, 1, 3, 4]  # offset 2 is what a seek passed over
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from tapedeck_common.market import recorded_market
 from tapedeck_common.store.removal import RowSelection, SelectedRows, remove_rows, selected_rows
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.json import Json
-from tapedeck_crds.resource import FINAL_PHASES
+from tapedeck_crds.resource import is_finished
 from tapedeck_deck.cli.context import open_objects, print_note
 from tapedeck_deck.cli.store_query import connect, reader_dsn, snapshot, store_errors
 from tapedeck_deck.embedded.errors import DeckError
@@ -50,7 +50,7 @@ def removal_lines(selection: RowSelection, found: list[SelectedRows]) -> list[st
 
 def writes_to(document: Json, exchange: str) -> bool:
     """Whether a resource is not over and stores rows of an exchange."""
-    if document.get("status", {}).get("phase") in FINAL_PHASES:
+    if is_finished(document):
         return False
     spec = document["spec"]
     if document["kind"] == "Replay":

@@ -23,7 +23,7 @@ from tapedeck_common.store.schema_version import stored_revision
 from tapedeck_common.topics import PERMANENT_TOPICS
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.kinds import KINDS
-from tapedeck_crds.resource import FINAL_PHASES
+from tapedeck_crds.resource import is_finished
 from tapedeck_crds.secrets import is_own_secret
 from tapedeck_deck.embedded import postgres_dump
 from tapedeck_deck.embedded.backup_archive import (
@@ -100,7 +100,7 @@ def copy_objects(source: Path, target: Path) -> dict[str, int]:
             own = kind in _MACHINERY or (kind == "Secret" and is_own_secret(metadata["name"]))
             if own or metadata.get("ownerReferences"):
                 copied.delete(*key)
-            elif kind in KINDS and document.get("status", {}).get("phase") not in FINAL_PHASES:
+            elif kind in KINDS and not is_finished(document):
                 copied.set_status(*key, {})
         copied.compact()
         return dict(sorted(Counter(d["kind"] for d in documents if d["kind"] in KINDS).items()))

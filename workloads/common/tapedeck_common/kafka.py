@@ -179,6 +179,17 @@ def is_transient(error: Exception) -> bool:
     return isinstance(fault, KafkaError) and (fault.retriable() or fault.code() in _TRANSIENT)
 
 
+def client_error(error: KafkaException | SystemError) -> KafkaError:
+    """The error of a producer's call: of a SystemError its cause, where it is fatal and a delivery is reported with it.
+
+    Raises a SystemError that has another cause.
+    """
+    cause = error.__cause__ if isinstance(error, SystemError) else error
+    if not isinstance(cause, KafkaException):
+        raise error
+    return kafka_error(cause)
+
+
 def kafka_error(error: KafkaException) -> KafkaError:
     """The KafkaError inside the exception."""
     fault = error.args[0]

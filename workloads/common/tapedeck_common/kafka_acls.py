@@ -82,7 +82,7 @@ GRANTS: dict[WorkloadName, tuple[AclGrant, ...]] = {
         AclGrant(_TOPIC, REPLAY_PREFIX, (_READ, AclOperation.DELETE)),
         AclGrant(_TOPIC, POINTS_PREFIX, (_READ, AclOperation.DELETE)),
         AclGrant(_GROUP, RECORDER_GROUP, (_READ,)),
-        # To end what a Replay that is gone left open, with a record that is aborted.
+        # To end a Replay's transaction whose end the broker has lost, with a record that is aborted.
         AclGrant(_TRANSACTION, REPLAY_PREFIX, (_WRITE,)),
         AclGrant(_TOPIC, MARKET_BARS, (_WRITE,)),
         AclGrant(_TOPIC, MARKET_TRADES, (_WRITE,)),

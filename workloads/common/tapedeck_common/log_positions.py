@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeAlias
 import stamina
 from confluent_kafka import (
     OFFSET_BEGINNING,
+    OFFSET_INVALID,
     Consumer,
     IsolationLevel,
     KafkaError,
@@ -143,6 +144,17 @@ def list_offsets(
     return _list_offsets(client, partitions, spec, request_seconds, readers)
 
 
+def hidden_from(client: BrokerAdmin, partitions: Collection[Partition]) -> dict[Partition, int]:
+    """Where readers of committed records wait for the end of a transaction, of partitions with such a place.
+
+    Raises KafkaException.
+    """
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    reached = list_offsets(client, partitions, latest, readers=IsolationLevel.READ_COMMITTED)
+    ends = list_offsets(client, partitions, latest)
+    return {each: at.offset for each, at in reached.items() if at.offset < ends[each].offset}
+
+
 def _list_offsets(
     client: BrokerAdmin,
     partitions: Collection[Partition],
@@ -154,7 +166,11 @@ def _list_offsets(
         return {}
     request = {TopicPartition(*partition): spec for partition in partitions}
     futures = client.list_offsets(request, request_timeout=request_seconds, isolation_level=readers)
-    return {(p.topic, p.partition): await_result(client, future, request_seconds) for p, future in futures.items()}
+    found = {(p.topic, p.partition): await_result(client, future, request_seconds) for p, future in futures.items()}
+    # librdkafka gives an offset that is none, and no error, where the broker did not answer in time.
+    if silent := [partition for partition, result in found.items() if result.offset == OFFSET_INVALID]:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"the broker told no offset of {silent[0]}"))
+    return found
 
 
 def continuations(

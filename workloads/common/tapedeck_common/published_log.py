@@ -39,13 +39,14 @@ class PublishedLog:
     def _client(self) -> BrokerAdmin:
         return admin(self._connections, f"{self._group}.published")
 
+    @stamina.retry(on=is_transient, attempts=6, timeout=60.0, wait_max=3.0)
     def missing(self) -> dict[Partition, int]:
         """Where the log of a partition ends or differs before its confirmed position, which is then forgotten.
 
         What is acknowledged from now on is confirmed by the leaders of now.
         """
         self._epochs = self._leader_epochs()  # first: a loss after this request is noticed by ``confirm``
-        found = self._continuations()
+        found = continuations(self._connections, self._group, self._group, self.confirmed)
         lost = {each: found.get(each, 0) for each, at in self.confirmed.items() if found.get(each, 0) < at.offset}
         self.confirmed = {each: at for each, at in self.confirmed.items() if each not in lost}
         return lost
@@ -53,20 +54,16 @@ class PublishedLog:
     def confirm(self, acknowledged: Mapping[Partition, int]) -> bool:
         """Note the last acknowledged offsets of partitions, if no leader has changed since ``missing``.
 
-        False where one has: some of what was acknowledged since the last call may be lost.
+        False where one has: some of what was acknowledged since the last call may be lost. The broker is asked once: a
+        transaction may be open, which is not to wait.
         """
         if self._leader_epochs() != self._epochs:
             return False
         self.confirmed |= {each: LogPosition(last + 1, self._epochs[each]) for each, last in acknowledged.items()}
         return True
 
-    @stamina.retry(on=is_transient, attempts=6, timeout=60.0, wait_max=3.0)
     def _leader_epochs(self) -> dict[Partition, int | None]:
         if not self._partitions:
             return {}
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         return {key: each.leader_epoch for key, each in list_offsets(self._client, self._partitions, latest).items()}
-
-    @stamina.retry(on=is_transient, attempts=6, timeout=60.0, wait_max=3.0)
-    def _continuations(self) -> dict[Partition, int]:
-        return continuations(self._connections, self._group, self._group, self.confirmed)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from tapedeck_common import wire
-from tapedeck_common.kafka import transactional_producer
+from tapedeck_common.kafka import client_error, transactional_producer
 from tapedeck_common.log_positions import Partition
 from tapedeck_common.settings import Connections
 
@@ -15,7 +15,14 @@ WRITERS = 2  # of a shard
 # The open transaction of a killed producer hides later records of a shared topic from its other readers, for so long.
 SHARED_TIMEOUT_MS = 5_000
 SHARED = {"transaction.timeout.ms": SHARED_TIMEOUT_MS, "delivery.timeout.ms": SHARED_TIMEOUT_MS}
-CALL_SECONDS = 10.0
+CALL_SECONDS = 10.0  # of one request to the broker
+# Another producer has the transactional id, or the broker has ended a transaction that was open for too long.
+FENCED = {
+    KafkaError._FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.PRODUCER_FENCED,
+    KafkaError.FENCED_INSTANCE_ID,
+}
 
 
 def transactional_ids(topic: str, shard: int) -> list[str]:
@@ -35,12 +42,27 @@ def abort_left_open(connections: Connections, transactional_id: str, uid: str, p
     coordinator has completed, the end of another one of the same id ends both.
     """
     client = transactional_producer(connections, transactional_id, SHARED)
+    try:
+        _abort_a_transaction(client, uid, partitions)
+    except SystemError as error:
+        raise KafkaException(client_error(error)) from error
+
+
+def _abort_a_transaction(client: Producer, uid: str, partitions: Iterable[Partition]) -> None:
+    refusals: list[KafkaError] = []
+
+    def delivered(error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            refusals.append(error)
+
     client.init_transactions(CALL_SECONDS)
     client.begin_transaction()
+    headers = wire.replay_headers(uid, wire.Epoch(), control=True)
     for topic, number in partitions:
-        headers = wire.replay_headers(uid, wire.Epoch(), control=True)
-        client.produce(topic, aborted_record(), partition=number, headers=headers)
+        client.produce(topic, aborted_record(), partition=number, headers=headers, on_delivery=delivered)
     remaining = client.flush(CALL_SECONDS)
     client.abort_transaction(CALL_SECONDS)
-    if remaining:
-        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{transactional_id}: the broker took no record"))
+    if remaining or any(each.code() == KafkaError._MSG_TIMED_OUT for each in refusals):
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the broker took no record that ends a transaction"))
+    if refusals:
+        raise KafkaException(refusals[0])

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException
 from pydantic import Field
 
 from tapedeck_common.kafka import is_transient, kafka_error
-from tapedeck_common.pod.shell import Workload, run_pod
+from tapedeck_common.pod.shell import Workload, exit_at_once, expected_error, run_pod
 from tapedeck_common.result_signatures import ResultVerifier, read_key
 from tapedeck_common.settings import Connections, PodSettings
 from tapedeck_crds.report import RecorderReport, ReportState
@@ -68,9 +68,9 @@ class RecorderWorkload(Workload):
         connections = Connections.read(settings.connections)
         verifier = ResultVerifier(read_key(settings.results_key_file, "TAPEDECK_RESULTS_KEY_FILE"))
         if settings.replay_uids_url:
-            gc = (connections, settings.replay_uids_url, stop, settings.topic_gc_seconds)
-            threading.Thread(target=run_topic_gc, args=gc, name="topic-gc", daemon=True).start()
-        threading.Thread(target=end_hanging_transactions, args=(connections, stop), name="hanging", daemon=True).start()
+            url, period = settings.replay_uids_url, settings.topic_gc_seconds
+            self._start_beside("topic-gc", lambda: run_topic_gc(connections, url, stop, period))
+        self._start_beside("hanging", lambda: end_hanging_transactions(connections, stop))
         self._deliveries = start_all(connections, verifier, options.sinks, settings.sinks, stop)
         try:
             self._record(connections, verifier)
@@ -85,6 +85,17 @@ class RecorderWorkload(Workload):
             if not self.stop_requested.is_set():  # errors of clients that are being closed
                 raise
         self._state = "complete"
+
+    def _start_beside(self, name: str, run: Callable[[], None]) -> None:
+        """Run something in a thread of its own. A bug ends the pod: nobody would notice that the thread has ended."""
+
+        def run_or_end() -> None:
+            try:
+                run()
+            except Exception as error:
+                exit_at_once(self._settings, self.report(), expected_error(error))
+
+        threading.Thread(target=run_or_end, name=name, daemon=True).start()
 
     def _restart_deliveries(self) -> None:
         for delivery in self._deliveries:

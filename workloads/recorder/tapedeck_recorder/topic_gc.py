@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -23,7 +24,10 @@ _UIDS = TypeAdapter(set[str])
 
 
 def fetch_replay_uids(url: str) -> set[str]:
-    """The uids of all Replays, from the operator (http) or the embedded deck (file). Raises OSError, ValueError."""
+    """The uids of all Replays, from the operator (http) or the embedded deck (file).
+
+    Raises OSError, HTTPException and ValueError.
+    """
     with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:
         return _UIDS.validate_json(response.read(RESPONSE_MAX_BYTES))
 
@@ -51,5 +55,5 @@ def run_topic_gc(connections: Connections, url: str, stop: threading.Event, peri
         try:
             if deleted := delete_orphaned_topics(client, lambda: fetch_replay_uids(url)):
                 log.info("deleted orphaned topics", topics=len(deleted))
-        except (KafkaException, OSError, ValidationError) as error:
+        except (KafkaException, OSError, HTTPException, ValidationError) as error:
             log.warning("deleting orphaned topics failed", reason=str(error), retry_seconds=period)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from tapedeck_common.kafka import kafka_error, producer
 from tapedeck_common.log_positions import LogPosition
@@ -38,6 +38,12 @@ def report_lost_copies(
         return
     exchange = output.mirrors[-1].new_exchange if output.mirrors else ""
     client = producer(connections, f"{output.topic}.{output.shard}.losses")
+    refusals: list[KafkaError] = []
+
+    def delivered(error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            refusals.append(error)
+
     for (topic, number), offsets in lost.items():
         reason = (
             f"the broker lost offsets {offsets.start} to {offsets.stop - 1}, copies of Replay {replay} among them; "
@@ -46,6 +52,9 @@ def report_lost_copies(
         log.error("the broker lost copies", topic=topic, partition=number, reason=reason)
         place = f"{topic} partition {number}"
         report = IngestError(replay, exchange, "", place, reason, "", time.time_ns() // 1_000_000)
-        client.produce(MARKET_INGEST, encode(report), series_key(exchange, ""), headers=market_headers("replay"))
+        headers = market_headers("replay")
+        client.produce(MARKET_INGEST, encode(report), series_key(exchange, ""), headers=headers, on_delivery=delivered)
     if remaining := client.flush(FLUSH_SECONDS):
         raise Unavailable(f"{MARKET_INGEST}: {remaining} reports of lost records are not delivered")
+    if refusals:
+        raise Unavailable(f"{MARKET_INGEST}: a report of lost records: {describe_kafka_error(refusals[0])}")

@@ -10,12 +10,11 @@ from itertools import islice
 
 import msgspec
 import stamina
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tapedeck_common import wire
-from tapedeck_common.kafka import BrokerAdmin, admin, consumer, is_transient, kafka_error
-from tapedeck_common.log_positions import LogPosition, Partition, list_offsets
+from tapedeck_common.kafka import admin, consumer, is_transient, kafka_error
+from tapedeck_common.log_positions import LogPosition, Partition, hidden_from
 from tapedeck_common.logs import log
 from tapedeck_common.replay_transactions import SHARED_TIMEOUT_MS
 from tapedeck_common.settings import Connections
@@ -29,7 +28,6 @@ READ_SECONDS = 15.0
 FINISH_SECONDS = 5.0
 SHARD_0_SECONDS = 300.0  # shard 0 may have to read a large file first
 OPEN_SECONDS = 1.5 * SHARED_TIMEOUT_MS / 1000  # the broker ends a transaction on a mirror topic sooner
-READ_COMMITTED, READ_UNCOMMITTED = IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED
 LOOK_BACK = 1_000
 LOOK_AHEAD = 1_000  # others may have written before the start record
 
@@ -90,31 +88,24 @@ def release_mirrors(connections: Connections, output: PartitionOutput) -> None:
     No transaction may be open. Raises Unavailable.
     """
     with _translated_errors(output.topic):
-        if blocked := _blocked(connections, output):
+        if hanging := _hanging(connections, output):
             log.error("the broker lost the end of a transaction", topic=output.shared_partitions[0].topic)
-            output.abort_on([TopicPartition(*partition) for partition in blocked])
+            output.abort_on([TopicPartition(*partition) for partition in hanging])
 
 
 @stamina.retry(on=is_transient, attempts=6, timeout=60.0, wait_max=3.0)
-def _blocked(connections: Connections, output: PartitionOutput) -> set[Partition]:
+def _hanging(connections: Connections, output: PartitionOutput) -> set[Partition]:
     """The mirror topic's partitions in which an open transaction is older than one can be."""
-    blocked = {(place.topic, place.partition) for place in output.shared_partitions}
-    client = admin(connections, f"{output.topic}.{output.shard}.mirrors") if blocked else None
-    first: dict[Partition, int] = {}
+    if not output.shared_partitions:
+        return set()
+    client = admin(connections, f"{output.topic}.{output.shard}.mirrors")
+    hidden = hidden_from(client, [(place.topic, place.partition) for place in output.shared_partitions])
     deadline = time.monotonic() + OPEN_SECONDS
-    while client is not None and blocked:
-        reached, ends = (_ends(client, blocked, each) for each in (READ_COMMITTED, READ_UNCOMMITTED))
-        first = first or reached
-        blocked = {each for each in blocked if first[each] == reached[each] < ends[each]}
-        if time.monotonic() > deadline:
-            break
-        time.sleep(0.2 if blocked else 0)
-    return blocked
-
-
-def _ends(client: BrokerAdmin, partitions: set[Partition], readers: IsolationLevel) -> dict[Partition, int]:
-    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    return {key: each.offset for key, each in list_offsets(client, partitions, latest, readers=readers).items()}
+    while hidden and time.monotonic() < deadline:
+        time.sleep(0.2)
+        now = hidden_from(client, hidden)
+        hidden = {each: offset for each, offset in hidden.items() if now.get(each) == offset}
+    return set(hidden)
 
 
 @contextlib.contextmanager

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
 
+import stamina
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from tapedeck_common.kafka import admin
+from tapedeck_common.kafka import admin, is_transient
 from tapedeck_common.log_positions import (
     NO_OFFSET,
     LogPosition,
@@ -126,8 +127,12 @@ class GroupOffsets:
             first = points[key].publish_from.offset
             kept = [checkpoint for checkpoint in each.trail if checkpoint.offset <= first]
             self._trails[key] = tuple(kept) or (Checkpoint(first),)
+        # At once: later points of another partition on the same output would hide that earlier ones are missing.
+        if again := {key: at for key, at in points.items() if at.publish_from.offset < committed[key].position.offset}:
+            self._write(again)
         return points
 
+    @stamina.retry(on=is_transient, attempts=6, timeout=60.0, wait_max=3.0)
     def confirm(self, acknowledged: Mapping[Partition, int]) -> bool:
         """Whether points that the broker acknowledged, the last at these offsets, are on the log.
 
@@ -138,9 +143,17 @@ class GroupOffsets:
     def commit(self, points: Mapping[Partition, ResumePoint]) -> None:
         """Commit the resume points, after their points are confirmed. Raises KafkaException."""
         for partition, point in points.items():
-            written = [self._published.confirmed.get(each, LogPosition()) for each in self._outputs(partition)]
-            checkpoint = Checkpoint(point.publish_from.offset, tuple(written))
+            checkpoint = Checkpoint(point.publish_from.offset, self._written(partition))
             self._trails[partition] = extended(self._trails[partition], checkpoint)
+        self._write(points)
+
+    def _written(self, partition: Partition) -> tuple[LogPosition, ...]:
+        """How far the points of a partition reach on each output: where none followed a loss, as far as before it."""
+        outputs = self._outputs(partition)
+        before = dict(zip(outputs, self._trails[partition][-1].written, strict=False))
+        return tuple(self._published.confirmed.get(each, before.get(each, LogPosition())) for each in outputs)
+
+    def _write(self, points: Mapping[Partition, ResumePoint]) -> None:
         offsets = [
             to_topic_partition(partition, point.publish_from, self._metadata(partition, point))
             for partition, point in points.items()

@@ -148,7 +148,7 @@ def patch(
       tapedeck patch replay coinbase-sample --max
       tapedeck patch replay coinbase-sample -p '{"spec": {"atEnd": "hold"}}'
     """
-    from tapedeck_crds.resource import FINAL_PHASES
+    from tapedeck_crds.resource import is_finished
     from tapedeck_deck.cli import changes, kinds
     from tapedeck_deck.embedded import documents
 
@@ -174,7 +174,7 @@ def patch(
         after = objects.patch_spec(target.kind, namespace, target.name, change)
     changed = before["metadata"]["resourceVersion"] != after["metadata"]["resourceVersion"]
     _print_changes([after], [f"{kinds.label(after)} patched" + ("" if changed else " (no change)")], output)
-    if after.get("status", {}).get("phase") in FINAL_PHASES:
+    if is_finished(after):
         phase = after["status"]["phase"]
         print_note(f"note: it is {phase}, so the change has no effect: delete it and apply it again")
     note_if_not_running(deck_home)

@@ -31,7 +31,14 @@ def run(context: RunContext, reference: ReplayRef, start_timeout: float) -> Outc
         raise RunFailed("NoStart", "TAPEDECK_REPLAY_UID: missing, expected the uid of the Replay")
     progress.state = "waiting"
     follow = reference.on_seek == "restart"
-    stream = ReplayStream(context.connections, settings.replay_uid, context.process.idle, start_timeout, follow=follow)
+    stream = ReplayStream(
+        context.connections,
+        settings.replay_uid,
+        context.process.idle,
+        start_timeout,
+        follow=follow,
+        selected=reference.symbols,
+    )
     try:
         start = stream.open()
         symbols = _selected_symbols(reference, start.symbols)

@@ -43,6 +43,10 @@ class EpochSplitter:
         reached = self._reached[partition]
         return self._merges[reached] if reached is not None else self._before_first
 
+    def reached(self, partition: int) -> Epoch | None:
+        """The epoch of the partition's last record; None before its first."""
+        return self._reached[partition]
+
     def advance(self) -> Epoch | None:
         """Leave the current epoch for the next one that a partition has reached; None if there is none."""
         if self._current is None:

@@ -27,6 +27,7 @@ LAG_MS = 2_000  # for the record to be read
 POLL_SECONDS = 0.1
 ANSWER_SECONDS = 10.0
 BATCH = 2_000
+EPOCH = wire.Epoch()  # a live stream has no other
 
 
 class LiveStream:
@@ -81,7 +82,7 @@ class LiveStream:
             if steps:
                 yield steps
                 if self._traces is not None:
-                    self._traces.given(steps[-1][0])
+                    self._traces.given(EPOCH, steps[-1][0])
             if self._until is not None and not self._catching_up and now > self._until + GRACE_MS + LAG_MS:
                 return
 
@@ -132,4 +133,4 @@ class LiveStream:
             # The first record of a bar counts: a backtest never revises a bar.
             self._pending.setdefault(event, {}).setdefault(index, bar)
             if self._traces is not None:
-                self._traces.read(message, event)
+                self._traces.read(message, EPOCH, event)

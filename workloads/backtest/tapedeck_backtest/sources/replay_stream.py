@@ -7,7 +7,7 @@ killed starts again from the beginning.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -17,7 +17,7 @@ from tapedeck_backtest.sources.bar_traces import bar_traces
 from tapedeck_backtest.sources.epoch_splitter import EpochSplitter
 from tapedeck_common import wire
 from tapedeck_common.kafka import consumer, is_transient
-from tapedeck_common.market import event_time
+from tapedeck_common.market import Bar, event_time
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import replay_topic
 from tapedeck_crds.errors import Unavailable
@@ -31,7 +31,8 @@ BATCH = 2_000
 class ReplayStream:
     """``idle`` is called at least every POLL_SECONDS while no records arrive; what it raises ends the wait.
 
-    With ``follow`` the stream continues with the next epoch after a seek or a new round of the replay's loop.
+    With ``follow`` the stream continues with the next epoch after a seek or a new round of the replay's loop. Traces of
+    bars are followed of the symbols ``selected`` alone, of all if there are none.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class ReplayStream:
         start_timeout: float = START_TIMEOUT,
         *,
         follow: bool = False,
+        selected: Collection[str] | None = None,
     ) -> None:
         self._uid = uid
         self._follow = follow
@@ -63,6 +65,7 @@ class ReplayStream:
         self._start: wire.ReplayStart | None = None
         self._epoch_begins: dict[wire.Epoch, int] = {}
         self._traces = bar_traces()
+        self._selected = selected
 
     @property
     def begin(self) -> int | None:
@@ -99,8 +102,8 @@ class ReplayStream:
                     steps.append((event, selected))
             if steps:
                 yield steps
-                if self._traces is not None:
-                    self._traces.given(steps[-1][0])
+                if self._traces is not None and self._epochs.current is not None:
+                    self._traces.given(self._epochs.current, steps[-1][0])
             if self._epochs.merge.ended:
                 return
             self._pause_ahead()
@@ -109,8 +112,8 @@ class ReplayStream:
     def next_epoch(self) -> wire.Epoch | None:
         """Advance to the next epoch, whose bars ``blocks`` then yields; None if the replay has ended."""
         epoch = self._epochs.advance()
-        if self._traces is not None:
-            self._traces.clear()
+        if self._traces is not None and epoch is not None:
+            self._traces.forget_before(epoch)
         self._epoch_begins = {each: v for each, v in self._epoch_begins.items() if epoch is not None and each >= epoch}
         return epoch
 
@@ -200,11 +203,17 @@ class ReplayStream:
             case None:
                 bar = wire.decode_bar(value)
                 merge.add_bar(partition, bar)
-                if self._traces is not None:
-                    self._traces.read(message, event_time(bar))
+                self._trace(message, partition, bar)
             case wire.Watermark():
                 merge.advance_watermark(partition, record.v)
             case wire.ReplayEnd():
                 merge.end(partition)
             case wire.EpochStart():
                 self._epoch_begins[wire.Epoch.parse(record.epoch)] = record.v
+
+    def _trace(self, message: Message, partition: int, bar: Bar) -> None:
+        epoch = self._epochs.reached(partition)
+        if self._traces is None or epoch is None:
+            return
+        if not self._selected or bar.symbol in self._selected:
+            self._traces.read(message, epoch, event_time(bar))

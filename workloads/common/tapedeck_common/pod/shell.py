@@ -177,7 +177,7 @@ def _fail_to_start(settings: PodSettings, error: TapedeckError) -> int:
 
 
 def exit_at_once(settings: PodSettings, report: Report, error: TapedeckError) -> NoReturn:
-    """Leave the termination message and end the process, from any thread: for a main thread that hangs for good."""
+    """Leave the termination message and end the process, from any thread: the main thread hangs, or knows no error."""
     log_failure(error)
     write_termination_message(settings, with_failure(report, error))
     flush_log()

@@ -1,7 +1,8 @@
-"""Ends transactions of Replays that hide the market from its readers, where no pod of the Replay is left to end them.
+"""Ends transactions of Replays that hide the market from its readers, because the broker has lost their end.
 
 The broker ends a transaction whose producer is gone when its timeout has passed. It does not where it has lost the end
-of one that its coordinator has completed: readers of committed records would wait at its first record for ever.
+of one that its coordinator has completed: readers of committed records would wait at its first record for ever. A pod
+of the Replay that starts, or whose transaction is aborted, ends it sooner.
 """
 
 from __future__ import annotations
@@ -9,16 +10,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
-from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from tapedeck_common import wire
-from tapedeck_common.kafka import admin, consumer
-from tapedeck_common.log_positions import Partition, list_offsets
+from tapedeck_common.kafka import admin, consumer, is_transient, kafka_error
+from tapedeck_common.log_positions import Partition, hidden_from
 from tapedeck_common.logs import log
-from tapedeck_common.replay_transactions import abort_left_open, transactional_ids
+from tapedeck_common.replay_transactions import FENCED, abort_left_open, transactional_ids
 from tapedeck_common.settings import Connections
 from tapedeck_common.topics import MARKET_BARS, MARKET_TRADES, PERMANENT_PARTITIONS, RECORDER_GROUP, replay_topic
 from tapedeck_crds.replay import SHARDS_MAX
@@ -26,9 +26,14 @@ from tapedeck_crds.replay import SHARDS_MAX
 LOOK_SECONDS = 5.0
 # The broker ends what it knows to be open sooner: 5 s after it began, and it looks every 10 s.
 HANGING_SECONDS = 20.0
+MARKER_SECONDS = 2.0  # for the end of an aborted transaction to be on the log
 READ_SECONDS = 10.0
 CLIENT_ID = "tapedeck-recorder-transactions"
+NO_END = "a transaction has no end: readers wait for it; kafka-transactions.sh of the broker finds and aborts it"
 _MIRRORED = [(topic, number) for topic in (MARKET_BARS, MARKET_TRADES) for number in range(PERMANENT_PARTITIONS)]
+
+Places = dict[Partition, int]
+"""The first offset that is hidden, by partition."""
 
 
 class HangingTransactions:
@@ -38,33 +43,55 @@ class HangingTransactions:
         self._connections = connections
         self._client = admin(connections, CLIENT_ID)
         self._since: dict[Partition, tuple[int, float]] = {}  # the first hidden offset, and since when (monotonic)
+        self._tried: Places = {}
 
     def look(self) -> None:
-        """End the transactions that are open for longer than the broker allows them."""
-        now, blocked = time.monotonic(), self._blocked(_MIRRORED)
+        """End the transactions that are open for longer than the broker allows them.
+
+        Each is tried once, since that also ends the pods of its Replay. It is tried again where the broker does not
+        answer, and where somebody else does the same.
+        """
+        try:
+            self._end_all(self._hanging())
+        except KafkaException:
+            self._since = {}  # a broker that is down ends no transaction
+            raise
+
+    def _hanging(self) -> Places:
+        asked, hidden = time.monotonic(), hidden_from(self._client, _MIRRORED)
         known = self._since
         self._since = {
-            each: known[each] if known.get(each, (None,))[0] == offset else (offset, now)
-            for each, offset in blocked.items()
+            each: known[each] if known.get(each, (None,))[0] == offset else (offset, time.monotonic())
+            for each, offset in hidden.items()
         }
-        hanging = {each: offset for each, (offset, since) in self._since.items() if now - since > HANGING_SECONDS}
-        for uid, partitions in self._by_replay(hanging).items():
-            self._end(uid, partitions)
+        self._tried = _still(self._tried, hidden)
+        return {
+            each: offset
+            for each, (offset, since) in self._since.items()
+            if asked - since > HANGING_SECONDS and each not in self._tried
+        }
 
-    def _blocked(self, partitions: Collection[Partition]) -> dict[Partition, int]:
-        """Where readers of committed records cannot read on, of partitions with such a place."""
-        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        reached = list_offsets(self._client, partitions, latest, readers=IsolationLevel.READ_COMMITTED)
-        ends = list_offsets(self._client, partitions, latest)
-        return {each: at.offset for each, at in reached.items() if at.offset < ends[each].offset}
-
-    def _by_replay(self, hanging: Mapping[Partition, int]) -> dict[str, list[Partition]]:
-        """The uid of the Replay whose transaction begins at each place. Those of other programs are left alone."""
-        found: dict[str, list[Partition]] = defaultdict(list)
+    def _end_all(self, hanging: Places) -> None:
+        by_replay: dict[str, Places] = defaultdict(dict)
         for partition, offset in hanging.items():
-            if uid := self._writer(partition, offset):
-                found[uid].append(partition)
-        return found
+            by_replay[self._writer(partition, offset)][partition] = offset
+        for uid, places in by_replay.items():
+            if uid:
+                left, reason = self._try_to_end(uid, places)
+            else:
+                left, reason = places, "another program began it"
+            self._tried |= places
+            for (topic, number), offset in left.items():
+                log.error(NO_END, topic=topic, partition=number, offset=offset, replay=uid, reason=reason)
+
+    def _try_to_end(self, uid: str, places: Places) -> tuple[Places, str]:
+        """End a Replay's transactions. Returns what is still hidden, and why."""
+        try:
+            return self._end(uid, places), "it is none of the Replay's transactional ids"
+        except KafkaException as error:
+            if is_transient(error) or kafka_error(error).code() in FENCED:
+                raise
+            return self._left(places), str(error)
 
     def _writer(self, partition: Partition, offset: int) -> str:
         """The uid of the Replay that wrote a record; empty where another program did."""
@@ -72,28 +99,46 @@ class HangingTransactions:
         try:
             reader.assign([TopicPartition(*partition, offset)])
             message = reader.poll(READ_SECONDS)
-            origin = wire.origin_of(message.headers()) if message is not None and message.error() is None else None
+            if message is not None and (error := message.error()) is not None:
+                raise KafkaException(error)
+            if message is None or message.offset() != offset:  # the broker has lost it meanwhile
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{partition}: no record at offset {offset}"))
+            origin = wire.origin_of(message.headers())
         except ValueError:
             return ""
         finally:
             reader.close()
-        return "" if origin is None else origin.replay_uid or origin.copied_from
+        return origin.replay_uid or origin.copied_from
 
-    def _end(self, uid: str, partitions: list[Partition]) -> None:
-        """End a Replay's transactions, which also ends its pods; the operator starts those that are wanted again."""
+    def _end(self, uid: str, places: Places) -> Places:
+        """End a Replay's transactions, which also ends its pods; the operator starts those that are wanted again.
+
+        Nothing tells the shard that began them, so one is tried after the other. Returns what is still hidden.
+        """
         topic = replay_topic(uid)
         described = self._client.list_topics(topic, timeout=READ_SECONDS).topics[topic]
-        places = [f"{name}/{number}" for name, number in partitions]
-        log.error("the broker lost the end of a transaction", replay=uid, partitions=places)
+        log.error("the broker lost the end of a transaction", replay=uid, partitions=[f"{t}/{n}" for t, n in places])
         for shard in range(len(described.partitions) or SHARDS_MAX):  # the topic of a deleted Replay is deleted
             for transactional_id in transactional_ids(topic, shard):
-                abort_left_open(self._connections, transactional_id, uid, partitions)
-            if not self._blocked(partitions):
-                return
+                abort_left_open(self._connections, transactional_id, uid, places)
+            if not (places := self._left(places)):
+                break
+        return places
+
+    def _left(self, places: Places) -> Places:
+        """What is hidden from the same offset on, once those that were just ended had their time to show it."""
+        deadline = time.monotonic() + MARKER_SECONDS
+        while (places := _still(places, hidden_from(self._client, places))) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return places
+
+
+def _still(places: Places, hidden: Mapping[Partition, int]) -> Places:
+    return {each: offset for each, offset in places.items() if hidden.get(each) == offset}
 
 
 def end_hanging_transactions(connections: Connections, stop: threading.Event) -> None:
-    """Look every LOOK_SECONDS until ``stop`` is set. What fails is tried again."""
+    """Look every LOOK_SECONDS until ``stop`` is set. What the broker does not answer is tried again."""
     transactions = HangingTransactions(connections)
     while not stop.wait(LOOK_SECONDS):
         try:

@@ -103,7 +103,7 @@ class BarBatch:
         rows = zip(*(column.tolist() for column in columns), strict=True)
         return [BarRun(self.groups[group], *places) for group, *places in rows]
 
-    @property
+    @cached_property
     def open_ranges(self) -> dict[SeriesKey, OpenRange]:
         """The first and the last open of each series."""
         found: dict[SeriesKey, OpenRange] = {}

@@ -66,13 +66,6 @@ def validate_bar(bar: Bar, source: RecordSource) -> None:
     rev_field(bar.rev)
 
 
-def bar_batch(bars: Sequence[Bar], sources: Sequence[RecordSource]) -> BarBatch:
-    """The batch of a ``BarCollector`` that got these bars at once."""
-    collector = BarCollector()
-    collector.add(bars, sources)
-    return collector.batch()
-
-
 class BarCollector:
     """Collects the columns of bars, some hundred at a time: so few are in the processor's cache when they are read."""
 

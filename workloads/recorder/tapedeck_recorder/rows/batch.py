@@ -12,7 +12,7 @@ from confluent_kafka import Message
 from tapedeck_common import records
 from tapedeck_common.log_positions import LogPosition, Partition, message_offset, message_partition
 from tapedeck_crds.text import printable
-from tapedeck_recorder.rows.bar_batch import BarBatch, OpenRange, SeriesKey
+from tapedeck_recorder.rows.bar_batch import BarBatch
 from tapedeck_recorder.rows.tables import TargetTable
 
 PAYLOAD_MAX = 4_000
@@ -77,7 +77,6 @@ class Batch:
     )
     errors: list[IngestErrorRow] = field(default_factory=list)
     gaps: list[records.Gap] = field(default_factory=list)
-    open_ranges: dict[SeriesKey, OpenRange] = field(default_factory=dict)
     listings: list[records.Listing] = field(default_factory=list)
     sessions: list[records.SymbolSession] = field(default_factory=list)
     points: dict[PointKey, tuple[int, bytes]] = field(default_factory=dict)

@@ -114,7 +114,6 @@ def _sources(messages: Sequence[Message]) -> list[RecordSource | None]:
 def _set_bars(batch: Batch, collector: BarCollector) -> None:
     if len(collector):
         batch.bars = collector.batch()
-        batch.open_ranges = batch.bars.open_ranges
 
 
 def _decode_bar(batch: Batch, message: Message, value: bytes, valid: list[tuple[Bar, RecordSource]]) -> None:

@@ -39,8 +39,8 @@ WHERE EXCLUDED.said_at > sessions.said_at
 
 def upsert_catalogue(cursor: psycopg.Cursor[Any], batch: Batch) -> None:
     """Extend the series by the batch's bars, and keep the latest listings and sessions. Raises psycopg.Error."""
-    if batch.open_ranges:
-        rows = sorted((*series, *opens) for series, opens in batch.open_ranges.items())
+    if batch.bars is not None:
+        rows = sorted((*series, *opens) for series, opens in batch.bars.open_ranges.items())
         cursor.execute(_SERIES, [list(column) for column in zip(*rows, strict=True)])
     if batch.listings:
         cursor.executemany(

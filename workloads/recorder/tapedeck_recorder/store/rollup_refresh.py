@@ -35,7 +35,8 @@ class RollupRefresher(threading.Thread):
 
     def on_commit(self, batch: Batch) -> None:
         """Request a refresh if the batch has old bars: those of a backfill, a recovery or a correction."""
-        if batch.open_ranges and min(batch.open_ranges.values())[0] < time.time() * 1000 - RECENT_MS:
+        opens = batch.bars.open_ranges.values() if batch.bars is not None else ()
+        if any(first < time.time() * 1000 - RECENT_MS for first, _ in opens):
             self._requested.set()
 
     def run(self) -> None:

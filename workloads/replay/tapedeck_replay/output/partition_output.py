@@ -21,7 +21,7 @@ import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tapedeck_common import wire
-from tapedeck_common.kafka import consumer, kafka_error
+from tapedeck_common.kafka import consumer, is_transient, kafka_error
 from tapedeck_common.log_positions import LogPosition, Partition
 from tapedeck_common.published_log import PublishedLog
 from tapedeck_common.replay_transactions import WRITERS, aborted_record, transactional_ids
@@ -98,10 +98,11 @@ class PartitionOutput:
             writer.begin()
             for place in places:
                 writer.produce_on(place, aborted_record(), self._control_headers)
-            reached = writer.flush()
+            taken, refusal = writer.flush(), writer.refusal
             writer.abort()
-            if not reached:  # nothing of this id is on the partition that the broker could abort
-                raise TransactionAborted("the broker did not take the records that abort unfinished transactions")
+            if not taken:  # nothing of this id is on the partition that the broker could abort
+                reason = "" if refusal is None else f": {describe_kafka_error(refusal)}"
+                raise TransactionAborted(f"the broker did not take the records that end a transaction{reason}")
 
     def lost_copies(self, known: Mapping[int, LogPosition] | None = None) -> dict[Partition, range]:
         """The offsets on the mirror topic that the broker has lost, up to this Replay's last copy, each told once.
@@ -186,12 +187,15 @@ class PartitionOutput:
         raise Unavailable(lost_records(self.topic, self.shard))
 
     def _confirmed_copies(self, writer: TransactionalWriter) -> dict[int, LogPosition]:
-        """The positions after all copies. Raises TransactionAborted where the broker may have lost some of these."""
+        """The positions after all copies. Raises TransactionAborted where the broker may have lost some of these, and
+        where it does not answer at once: other readers of the mirror topic wait.
+        """
         try:
             if writer.copied and not self._copies.confirm(writer.copied):
                 raise TransactionAborted(f"{self.topic}: the mirror topic has another leader, which may lack records")
         except KafkaException as error:
-            raise Unavailable(f"{self.topic}: {describe_kafka_error(kafka_error(error))}") from error
+            problem = f"{self.topic}: {describe_kafka_error(kafka_error(error))}"
+            raise (TransactionAborted if is_transient(error) else Unavailable)(problem) from error
         return {number: position for (_, number), position in self._copies.confirmed.items()}
 
     def wait_committed(self) -> None:

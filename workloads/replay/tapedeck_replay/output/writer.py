@@ -14,9 +14,9 @@ from typing import TypeVar
 import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from tapedeck_common.kafka import kafka_error, transactional_producer
+from tapedeck_common.kafka import client_error, kafka_error, transactional_producer
 from tapedeck_common.log_positions import Partition, message_offset, message_partition
-from tapedeck_common.replay_transactions import SHARED
+from tapedeck_common.replay_transactions import CALL_SECONDS, FENCED, SHARED
 from tapedeck_common.settings import Connections
 from tapedeck_common.tracing import RecordSpan
 from tapedeck_common.wire import Headers
@@ -24,18 +24,10 @@ from tapedeck_crds.errors import Fenced, Unavailable
 from tapedeck_replay.errors import TransactionAborted, describe_kafka_error
 from tapedeck_replay.output.mirroring import MirrorTopic
 
-CALL_SECONDS = 10.0
 HUNG_SECONDS = 13.0  # longer than the timeout of any single call
 WATCH_SECONDS = 1.0
 CLOSE_SECONDS = 3.0
 T = TypeVar("T")
-
-_FENCED = {
-    KafkaError._FENCED,
-    KafkaError.INVALID_PRODUCER_EPOCH,
-    KafkaError.PRODUCER_FENCED,
-    KafkaError.FENCED_INSTANCE_ID,
-}
 
 
 class Watchdog:
@@ -89,6 +81,7 @@ class TransactionalWriter:
         self.records = 0  # of the last transaction, on the partition
         self.last_offset: int | None = None  # of its last control record; None if it is not known
         self.copied: dict[Partition, int] = {}  # the last offset of its copies
+        self.refusal: KafkaError | None = None  # of one of its control records
 
     def open(self) -> None:
         """Fence the predecessor with this transactional id, and abort the transaction that it left open."""
@@ -98,7 +91,7 @@ class TransactionalWriter:
         with self._translated_errors():
             self._producer.begin_transaction()
         self.in_transaction = True
-        self.records, self.last_offset, self.copied = 0, None, {}
+        self.records, self.last_offset, self.copied, self.refusal = 0, None, {}, None
 
     def produce(
         self,
@@ -141,9 +134,11 @@ class TransactionalWriter:
             )
 
     def produce_on(self, place: TopicPartition, value: bytes, headers: Headers) -> None:
-        """Hand a record for any partition to the producer."""
+        """Hand a control record for any partition to the producer."""
         with self._translated_errors():
-            self._producer.produce(place.topic, value, partition=place.partition, headers=headers)
+            self._producer.produce(
+                place.topic, value, partition=place.partition, headers=headers, on_delivery=self._on_delivery
+            )
 
     def _produce_copies(
         self, keys: Sequence[bytes], values: Sequence[bytes], headers: Headers, mirror: MirrorTopic
@@ -164,11 +159,15 @@ class TransactionalWriter:
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         self.last_offset = message.offset() if error is None else None
+        self.refusal = self.refusal or error
 
     def flush(self) -> bool:
-        """Wait until the broker has every record of the transaction; False if that takes too long."""
+        """Wait until the broker has every record of the transaction.
+
+        False if that takes too long, or it refuses a control record.
+        """
         with self._translated_errors():
-            return self._producer.flush(CALL_SECONDS) == 0
+            return self._producer.flush(CALL_SECONDS) == 0 and self.refusal is None
 
     def commit(self, offset: TopicPartition, group: Consumer) -> None:
         """Commit the open transaction together with the group's offset."""
@@ -210,22 +209,14 @@ class TransactionalWriter:
         try:
             yield
         except (KafkaException, SystemError) as error:
-            fault = _fault(error)
-            if fault.code() in _FENCED:
+            fault = client_error(error)
+            if fault.code() in FENCED:
                 why = "another pod has taken over, or a transaction was open for so long that the broker ended it"
                 raise Fenced(f"{self._topic} shard {self._shard}: {why} ({fault.str()})") from error
             problem = f"{self._topic}: {describe_kafka_error(fault)}"
             raise (TransactionAborted if _needs_abort(fault) else Unavailable)(problem) from error
         except BufferError as error:
             raise TransactionAborted(f"{self._topic}: the producer's queue is full ({error})") from error
-
-
-def _fault(error: KafkaException | SystemError) -> KafkaError:
-    """The client's error: the cause of a SystemError where it is fatal, and a report of a delivery follows."""
-    cause = error.__cause__ if isinstance(error, SystemError) else error
-    if not isinstance(cause, KafkaException):
-        raise error
-    return kafka_error(cause)
 
 
 def _needs_abort(fault: KafkaError) -> bool:
