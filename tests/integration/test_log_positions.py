@@ -7,15 +7,17 @@ import uuid
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import stamina
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
-from pods.machine import Machine, frozen
+from pods.machine import Machine, frozen, lose_tail
+from tapedeck_common import log_positions
 from tapedeck_common.kafka import admin, consumer, is_transient, producer
-from tapedeck_common.log_positions import list_offsets, offsets_since
+from tapedeck_common.log_positions import LogPosition, continuations, list_offsets, offsets_since, position_after
 from tapedeck_common.settings import Connections
 from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_deck.embedded.broker import KafkaBroker
@@ -26,14 +28,14 @@ from waits import eventually
 class Topic:
     """A topic of three partitions."""
 
-    def __init__(self, connections: Connections) -> None:
-        self.name = f"tests.positions.{uuid.uuid4().hex[:8]}"
+    def __init__(self, connections: Connections, name: str = "") -> None:
+        self.name = name or f"tests.positions.{uuid.uuid4().hex[:8]}"
         ensure_topics(admin(connections, "tests"), [self.name], 3)
         self._producer = producer(connections, "tests")
 
     def write(self, partition: int, ts: int) -> None:
         self._producer.produce(self.name, b"x", partition=partition, timestamp=ts)
-        assert self._producer.flush(20) == 0
+        assert self._producer.flush(60) == 0
 
 
 @pytest.fixture
@@ -96,6 +98,50 @@ def test_a_broker_that_stands_still_tells_no_ends(machine: Machine) -> None:
     with frozen(machine.broker.process.pid), pytest.raises(KafkaException) as raised:
         list_offsets(client, [(topic.name, 0)], latest)
     assert is_transient(raised.value)
+
+
+def test_a_loss_is_found_by_a_client_that_knows_the_leaders_already(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that learns of a leader may read before it has compared epochs; others have filled the gap meanwhile."""
+
+    def informed(*arguments: Any) -> Consumer:
+        client = consumer(*arguments)
+        client.list_topics(topic.name, timeout=60)
+        return client
+
+    topic = Topic(machine.connections)
+    for _ in range(10):
+        topic.write(0, 1_522_800_000_000)
+    before = position(machine.connections, topic.name, 9)
+    assert before.offset == 10
+    monkeypatch.setattr(log_positions, "consumer", informed)
+    asked = {(topic.name, 0): before, (topic.name, 1): LogPosition(0, 0), (topic.name, 2): LogPosition()}
+    find = stamina.retry(on=is_transient, attempts=20)(partial(continuations, machine.connections, "tests", "tests"))
+    assert find(asked) == {(topic.name, 0): 10, (topic.name, 1): 0}
+
+    machine.broker.kill()
+    assert lose_tail(machine.broker, topic.name, 200) > 0
+    machine.broker.start()
+    topic = Topic(machine.connections, topic.name)  # another producer: the broker has lost what the first one wrote
+    for _ in range(15):
+        topic.write(0, 1_522_800_000_001)
+    kept = find(asked)[topic.name, 0]
+    assert 0 < kept < 10
+    assert position(machine.connections, topic.name, kept - 1).leader_epoch == before.leader_epoch
+    assert position(machine.connections, topic.name, kept).leader_epoch != before.leader_epoch
+
+
+def position(connections: Connections, topic: str, offset: int) -> LogPosition:
+    """The position after the record of partition 0 at an offset."""
+    client = consumer(connections, "tests", "tests")
+    try:
+        client.assign([TopicPartition(topic, 0, offset)])
+        message = eventually(partial(client.poll, 1.0))
+        assert message.error() is None
+        return position_after(message)
+    finally:
+        client.close()
 
 
 class SlowReader:

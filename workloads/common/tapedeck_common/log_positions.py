@@ -173,6 +173,11 @@ def _list_offsets(
     return found
 
 
+def _is_not_started(error: Exception) -> bool:
+    """Whether a client has not yet begun to read a partition that it is assigned to."""
+    return isinstance(error, KafkaException) and kafka_error(error).code() == KafkaError._STATE
+
+
 def continuations(
     connections: Connections, client_id: str, group: str, positions: Mapping[Partition, LogPosition]
 ) -> dict[Partition, int]:
@@ -185,13 +190,24 @@ def continuations(
     asked = {partition: position for partition, position in positions.items() if position.offset != NO_OFFSET}
     if not asked:
         return {}
-    # librdkafka compares epochs where it learns of a partition's leader, not in each assign: this takes a new client.
+    places = [to_topic_partition(partition, position) for partition, position in asked.items()]
     probe = consumer(connections, client_id, group, _PROBE)
     try:
-        probe.assign([to_topic_partition(partition, position) for partition, position in asked.items()])
+        probe.assign(places)
+        for place in places:
+            _seek(probe, place)
         return _answers(probe, set(asked))
     finally:
         probe.close()
+
+
+@stamina.retry(on=_is_not_started, attempts=None, timeout=ANSWER_SECONDS, wait_initial=0.01, wait_max=0.1)
+def _seek(probe: Consumer, place: TopicPartition) -> None:
+    """Let the client compare epochs with the leader before it reads.
+
+    librdkafka does so after each seek. After an assign it does where it learns of the leader; it may have read by then.
+    """
+    probe.seek(place)
 
 
 def _answers(probe: Consumer, waiting: set[Partition]) -> dict[Partition, int]:
