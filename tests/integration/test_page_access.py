@@ -51,7 +51,8 @@ pytestmark = [*BROWSER_TESTS, pytest.mark.skipif(not AXE.exists(), reason="no ax
 def store_runs(store: str, replay: str) -> None:
     """Two runs with trades, and a sweep."""
     bars = walk(7, 400, T0)
-    insert_bars(store, [*bars, *walk(8, 400, T0, symbol="ETH/USD")])
+    eth = walk(8, 400, T0, symbol="ETH/USD")
+    insert_bars(store, [*bars, *eth[:100], *eth[120:]])
     order = {"symbol": "BTC/USD", "ts": T0, "side": "buy", "kind": "Limit", "size": 1, "price": 6_543.21, "reason": ""}
     position = {"symbol": "BTC/USD", "size": 1.0, "price": 7_000.0, "close": 7_010.0, "unrealised": 10.0}
     for run_id, trades in (("run-a", 8), ("run-b", 9), ("sweep", 0)):

@@ -29,6 +29,7 @@ const FEED: readonly Field[] = [
   { id: "channels", label: "Channels", type: "list", path: "spec.channels", hint: "trades, bars, ticker; trades and bars if empty", shown: when("source", "exchange") },
   { id: "intervals", label: "Bars of", type: "list", path: "spec.intervals", hint: "1m, 1h; 1m if empty", shown: when("source", "exchange") },
   { id: "backfill", label: "History from", type: "time", path: "spec.backfill.from", hint: "2026-01-01T00:00:00Z; none if empty", shown: when("source", "exchange") },
+  { id: "until", label: "History to", type: "time", path: "spec.backfill.to", hint: "stops before it; now if empty", shown: when("source", "exchange") },
   { id: "only", label: "History alone", type: "flag", path: "spec.backfill.only", shown: when("source", "exchange") },
   { id: "files", label: "Exchange", type: "text", path: "spec.source.files.exchange", initial: "my-exchange", shown: when("source", "files") },
   { id: "path", label: "Files", type: "text", path: "spec.source.files.sets.0.path", initial: "data/*.csv", hint: "below the folder of files, or s3://bucket/…; their layout is recognized", shown: when("source", "files") },
