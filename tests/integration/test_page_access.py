@@ -38,8 +38,10 @@ TOO_LOW = f"""() => [...document.querySelectorAll("{CONTROLS}")]
     .filter(([height]) => height > 0 && height < {THUMB} - 0.5)
     .map(([height, each]) => `${{Math.round(height)}} px: ${{each.outerHTML.slice(0, 160)}}`)"""
 SERIOUS = ("moderate", "serious", "critical")
+GRID = [(5, 20), (5, 50), (10, 20), (10, 50)]
 VIEWS = {
-    "deck": "/", "run": "/run/run-a", "sweep": "/run/sweep", "compare": "/compare?run=run-a&run=run-b",
+    "deck": "/", "run": "/run/run-a", "sweep": "/run/sweep?trial=3",
+    "forward": "/run/forward?trial=1", "compare": "/compare?run=run-a&run=run-b",
     "choose": "/compare",
     "markets": "/markets", "feed": "/new?kind=feed", "replay": "/new?kind=replay", "backtest": "/new?kind=backtest",
     "unknown": "/elsewhere-on-the-page",
@@ -49,12 +51,13 @@ pytestmark = [*BROWSER_TESTS, pytest.mark.skipif(not AXE.exists(), reason="no ax
 
 
 def store_runs(store: str, replay: str) -> None:
-    """Two runs with trades, and a sweep."""
+    """Two runs with trades, a sweep, and a walk-forward."""
     bars = walk(7, 400, T0)
-    insert_bars(store, [*bars, *walk(8, 400, T0, symbol="ETH/USD")])
+    eth = walk(8, 400, T0, symbol="ETH/USD")
+    insert_bars(store, [*bars, *eth[:100], *eth[120:]])
     order = {"symbol": "BTC/USD", "ts": T0, "side": "buy", "kind": "Limit", "size": 1, "price": 6_543.21, "reason": ""}
     position = {"symbol": "BTC/USD", "size": 1.0, "price": 7_000.0, "close": 7_010.0, "unrealised": 10.0}
-    for run_id, trades in (("run-a", 8), ("run-b", 9), ("sweep", 0)):
+    for run_id, trades in (("run-a", 8), ("run-b", 9), ("sweep", 0), ("forward", 0)):
         insert_run(store, run_id, replay_uid=replay if run_id == "run-a" else "")
         insert_equity(store, run_id, [(n, event_time(bar), 3_000 + bar.close, 1.0) for n, bar in enumerate(bars)])
         pairs = [(bars[n], bars[n + 12]) for n in range(0, 20 * trades, 20)]
@@ -67,20 +70,26 @@ def store_runs(store: str, replay: str) -> None:
                 " undefined = '{}', periods = '[]', drawdowns = '[]', positions = %(positions)s, orders = %(orders)s,"
                 " trials = %(trials)s WHERE run_id = %(run)s",
                 {
-                    "run": run_id, "trials": 4 if run_id == "sweep" else 0, "positions": json.dumps([position]),
+                    "run": run_id, "trials": 0 if trades else 4, "positions": json.dumps([position]),
                     "orders": json.dumps([order]),
                     "metrics": json.dumps({"return_percent": 1.5, "trades": trades, "sharpe": 1.0}),
                 },
             )  # fmt: skip
     with psycopg.connect(store) as connection:
         connection.cursor().executemany(
-            "INSERT INTO run_trials VALUES"
-            " ('sweep', 0, %s, %s, to_timestamp(0), to_timestamp(1), %s, %s, true, '', '')",
+            "INSERT INTO run_trials VALUES (%s, 0, %s, %s, to_timestamp(0), to_timestamp(1), %s, %s, true, '', '')",
             [
-                (n, json.dumps({"fast": fast, "slow": slow}), json.dumps({"sharpe": n / 4}), n / 4)
-                for n, (fast, slow) in enumerate([(5, 20), (5, 50), (10, 20), (10, 50)])
+                (run_id, n, json.dumps({"fast": fast, "slow": slow}), json.dumps({"sharpe": n / 4}), n / 4)
+                for run_id, params in (("sweep", GRID), ("forward", [GRID[0], *GRID]))
+                for n, (fast, slow) in enumerate(params, len(GRID) - len(params))
             ],
         )
+        strategy = {"builtin": "sma-cross", "params": {}}
+        spec = {
+            "strategy": strategy,
+            "data": {"store": {"exchange": "coinbase", "symbols": ["BTC/USD"], "interval": "1m"}},
+        }
+        connection.execute("UPDATE runs SET spec = %s WHERE trials > 0", (json.dumps(spec),))
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from waits import eventually
 pytestmark = BROWSER_TESTS
 DAY = 1_440 * MINUTE
 MANY = 3_000
+COVERAGE = "Coverage: what is missing"
 
 
 def panel(page: Page, title: str) -> Locator:
@@ -117,14 +118,13 @@ def test_chosen_symbols_are_shown_side_by_side(gateway: Gateway, page: Page, sto
     insert_ticker(store, "TICK/USD", 7.25)
     page.goto(f"{gateway.url}/markets?interval=1h")
 
-    coverage = panel(page, "Coverage by day")
+    coverage = panel(page, COVERAGE)
     whole = 3 * 1_440
-    expect(coverage).to_contain_text(
-        f"{(whole - 120) / whole * 100:.2f} % of {whole:,} bars, 1 hole: 2 h from 2018-04-05 09:20"
-    )
-    expect(coverage).to_contain_text(f"100.00 % of {whole:,} bars, no hole")
-    expect(coverage.locator("[data-day=part]")).to_have_count(1)
-    expect(coverage.locator("[data-day=whole]")).to_have_count(5)
+    share = (whole - 120) / whole * 100
+    expect(coverage).to_contain_text(f"1 hole of 2 h: 120 bars missing, {share:.2f} % of {whole:,} bars stored")
+    expect(coverage).to_contain_text(f"No hole: 100.00 % of {whole:,} bars stored")
+    expect(coverage.locator(".days[data-whole='2'][data-part='1']")).to_have_count(1)
+    expect(coverage.locator(".days[data-whole='3'][data-part='0']")).to_have_count(1)
 
     days = [[bar.close for bar in bars if (bar.ts + MINUTE - T0) % DAY == 0] for bars in (btc, eth)]
     for closes in days:
@@ -146,13 +146,75 @@ def test_chosen_symbols_are_shown_side_by_side(gateway: Gateway, page: Page, sto
     expect(panel(page, "Correlation")).to_contain_text("Choose two or more symbols")
     assert page.url.count("symbol=") == 1
     page.reload()
-    expect(coverage.locator("li")).to_have_count(1)
+    expect(coverage.locator(".coverage li")).to_have_count(1)
     coverage.get_by_role("link", name="coinbase:ETH/USD, 1m").click()
     wait_for(page, "last", eth[-1].ts)
     page.go_back()
     page.set_viewport_size(PHONE)
-    expect(coverage.locator("li")).to_have_count(1)
+    expect(coverage.locator(".coverage li")).to_have_count(1)
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+def test_what_is_missing_is_found_opened_and_fetched(gateway: Gateway, page: Page, store: str) -> None:
+    """Series of other spans on one axis; the series that lacks most is on top, and its longest hole."""
+    lacks = {"BTC/USD": [(2_000, 2_120), (3_000, 3_001)], "ETH/USD": [(1_600, 3_040)], "LTC/USD": []}
+    starts = {"BTC/USD": T0, "ETH/USD": T0 + DAY, "LTC/USD": T0}
+    bars = {
+        symbol: [bar for bar in walk(3, (T0 + 4 * DAY - starts[symbol]) // MINUTE, starts[symbol], symbol=symbol)
+                 if not any(first <= (bar.ts - T0) // MINUTE < last for first, last in holes)]
+        for symbol, holes in lacks.items()
+    }  # fmt: skip
+    insert_bars(store, [bar for each in bars.values() for bar in each])
+    page.goto(f"{gateway.url}/markets")
+    coverage = panel(page, COVERAGE)
+    expect(coverage.locator(".lead")).to_have_text("2 of 3 series lack bars: 3 holes, 1.1 d in all")
+    rows = coverage.locator(".coverage li")
+    for n, (name, text) in enumerate(
+        [
+            ("ETH/USD", "1 hole of 1 d: 1,440 bars missing"),
+            ("BTC/USD", "2 holes, 2 h in all, the longest 2 h: 121 bars missing"),
+            ("LTC/USD", "No hole"),
+        ]
+    ):
+        expect(rows.nth(n)).to_contain_text(f"coinbase:{name}, 1m")
+        expect(rows.nth(n)).to_contain_text(text)
+    axis = coverage.locator("[data-axis]")
+    expect(axis).to_have_attribute("data-axis", f"{T0} 4 1")
+    for n in range(4):
+        expect(axis).to_contain_text(f"{datetime.fromtimestamp((T0 + n * DAY) / 1000, UTC):%Y-%m-%d}")
+    expect(coverage).to_contain_text("2018-04-04 to 2018-04-07; a cell is a day")
+    assert [
+        rows.nth(n).locator(".days").evaluate("strip => Math.round(strip.getBoundingClientRect().left)")
+        for n in range(3)
+    ] == [axis.evaluate("ticks => Math.round(ticks.getBoundingClientRect().left)")] * 3
+    save_screenshot(page, "coverage")
+
+    links = coverage.get_by_role("list", name="Holes of coinbase:BTC/USD, 1m").get_by_role("link")
+    expect(links).to_have_text(["2018-04-05 09:20–11:20, 120 bars missing", "2018-04-06 02:00–02:01, 1 bar missing"])
+    links.first.focus()
+    page.keyboard.press("Enter")
+    chart = page.locator("#chart")
+    first, last = T0 + (2_000 - 40) * MINUTE, T0 + (2_120 + 40) * MINUTE
+    expect(chart).to_have_attribute("data-sight-first", str(first))
+    expect(chart).to_have_attribute("data-sight-last", str(last))
+    assert "symbol=coinbase%3ABTC%2FUSD&interval=1m" in page.url
+    page.go_back()
+    coverage.locator(".series-holes", has_text="coinbase:BTC/USD").get_by_role(
+        "link", name="Fetch what is missing"
+    ).click()
+    for name, value in {
+        "Name": "fill-coinbase-btc-usd-1m",
+        "Exchange": "coinbase",
+        "Symbols": "BTC/USD",
+        "Bars of": "1m",
+        "History from": "2018-04-05T09:20:00Z",
+        "History to": "2018-04-06T02:01:00Z",
+    }.items():
+        expect(page.get_by_label(name, exact=True)).to_have_value(value)
+    expect(page.get_by_label("History alone")).to_be_checked()
+    page.go_back()
+    rows.nth(0).locator(".days").click()  # in the middle: the hole of ETH
+    expect(chart).to_have_attribute("data-sight-first", str(T0 + (1_600 - 40) * MINUTE))
 
 
 def hourly_statistics(btc: list[Bar], eth: list[Bar]) -> tuple[float, float]:
@@ -167,7 +229,7 @@ def test_a_store_without_symbols_says_how_to_fill_it(gateway: Gateway, page: Pag
     page.goto(f"{gateway.url}/markets")
     expect(panel(page, "Symbols")).to_contain_text("tapedeck import")
     expect(panel(page, "Top movers")).to_contain_text("No exchange has bars of its own")
-    expect(panel(page, "Coverage by day")).to_contain_text("None of the chosen symbols has bars")
+    expect(panel(page, COVERAGE)).to_contain_text("None of the chosen symbols has bars")
 
 
 def test_each_panel_says_what_it_cannot_load(gateway: Gateway, page: Page, store: str) -> None:
@@ -177,10 +239,10 @@ def test_each_panel_says_what_it_cannot_load(gateway: Gateway, page: Page, store
     page.route("**/api/v1/analytics/movers*", lambda route: route.fulfill(**answers))
     page.goto(f"{gateway.url}/markets")
     expect(panel(page, "Symbols")).to_contain_text("coinbase:BTC/USD")
-    expect(panel(page, "Coverage by day")).to_contain_text("the database does not answer")
+    expect(panel(page, COVERAGE)).to_contain_text("the database does not answer")
     expect(panel(page, "Top movers")).to_contain_text("the database does not answer")
     expect(panel(page, "Volatility")).to_contain_text("Of a year")
     moment = datetime.fromtimestamp((T0 + 300 * MINUTE) / 1000, UTC)
     expect(row(page, "coinbase:BTC/USD")).to_contain_text(f"{moment:%Y-%m-%d %H:%M}")
     page.unroute_all()
-    expect(panel(page, "Coverage by day")).to_contain_text("no hole")
+    expect(panel(page, COVERAGE)).to_contain_text("No hole")

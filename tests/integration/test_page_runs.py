@@ -18,6 +18,8 @@ from tapedeck_common.market import event_time
 pytestmark = BROWSER_TESTS
 HELD = 12  # bars of a trade
 HOUR = 3_600_000
+DAY = 24 * HOUR
+LAYOUT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def store_run(store: str, run_id: str, *, trades: int, fast: int) -> list[float]:
@@ -214,11 +216,114 @@ def test_a_sweep_shows_what_is_around_its_best_trial(gateway: Gateway, page: Pag
     page.get_by_label("Down").select_option("fast")
     expect(panel(page, "Heat map").locator("thead th").first).to_have_text("fast \\ slow")
     expect(panel(page, "Trials by params").locator("polyline")).to_have_count(9)
-    expect(panel(page, "Best trials by sharpe").locator("tbody tr")).to_have_count(9)
+    expect(panel(page, "Trials by sharpe").locator("tbody tr[role=row]")).to_have_count(9)
     save_screenshot(page, "sweep")
     expect(panel(page, "Heat map").locator("td[data-tone=heat]")).to_have_count(9)
     page.get_by_label("Colour").select_option("return_percent")
     expect(panel(page, "Heat map").locator("td[data-tone=down]")).to_have_count(9)
+
+
+def store_walk_forward(store: str) -> None:
+    """Two windows of a grid of 2 × 2 over fast and slow; the best of the first is 5 by 50, of the second 10 by 50."""
+    insert_run(store, "forward")
+    grid = [(fast, slow) for fast in (5, 10) for slow in (20, 50)]
+    spec = {
+        "strategy": {"builtin": "sma-cross", "params": {"fast": 10, "slow": 30}},
+        "data": {
+            "store": {"exchange": "coinbase", "symbols": ["BTC/USD"], "interval": "1m", "from": at(T0, LAYOUT)},
+            "warmupBars": 20,
+        },
+        "broker": {"cash": 10_000.0, "commissionPercent": 0.25, "shorts": False},
+        "sweep": {"search": "grid", "params": [], "walkForward": {"trainDays": 1, "testDays": 1}},
+    }
+    rows: list[tuple[int, int, tuple[int, int], float]] = []
+    for window, objectives in enumerate([(1.0, 4.0, 2.0, 3.0), (1.0, 2.0, 3.0, 4.0)]):
+        rows += [(window, n, params, objectives[n]) for n, params in enumerate(grid)]
+        rows.append((window, -1, grid[objectives.index(4.0)], 0.5 + window))
+    with psycopg.connect(store) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE runs SET state = 'complete', ended_at = now(), trials = 8, spec = %s, metrics = '{}'"
+            " WHERE run_id = 'forward'",
+            (json.dumps(spec),),
+        )
+        cursor.executemany(
+            "INSERT INTO run_trials VALUES ('forward', %s, %s, %s, to_timestamp(%s), to_timestamp(%s), %s, %s, true,"
+            " '', '')",
+            [
+                (
+                    window, number, json.dumps({"fast": fast, "slow": slow}), (T0 + begin * DAY) // 1_000,
+                    (T0 + (begin + 1) * DAY) // 1_000,
+                    json.dumps({"sharpe": objective, "return_percent": objective * 2, "trades": 7}), objective,
+                )
+                for window, number, (fast, slow), objective in rows
+                for begin in [window + (number < 0)]
+            ],
+        )  # fmt: skip
+
+
+def test_a_trial_is_opened_from_every_picture_and_run(gateway: Gateway, page: Page, store: str) -> None:
+    store_walk_forward(store)
+    page.goto(f"{gateway.url}/run/forward?window=1")
+    opened = panel(page, "Opened trial")
+    grid = page.get_by_role("grid", name="Trials: arrow keys move, Enter opens a trial")
+    expect(grid.locator("tbody tr[role=row]")).to_have_count(4)
+    grid.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")  # the second best of the window: 10 by 20
+    expect(opened.get_by_role("heading").first).to_have_text("Trial 2 of window 1")
+    expect(opened).to_be_focused()
+    assert "trial=2" in page.url
+    expect(opened).to_contain_text("so a trial has no report of its own")
+    expect(opened).to_contain_text("Sharpe 3: place 2 of 4")
+    expect(opened.get_by_label("Params of the trial")).to_have_text("fast10slow20")
+    expect(opened.get_by_label("Metrics of the trial")).to_contain_text("6.00 %")
+    around = opened.get_by_label("Neighbours of the trial").locator("tbody tr")
+    expect(around).to_have_text(
+        [
+            f"Trial {n}fast {fast}, slow {slow}{n + 1}+{2 * n + 2}.00 %"
+            for n, fast, slow in [(3, 10, 50), (1, 5, 50), (0, 5, 20)]
+        ]
+    )
+    expect(opened).to_contain_text(
+        "Its params were chosen for 0 of 2 test windows; after its own window others were traded"
+    )
+    save_screenshot(page, "trial")
+
+    opened.get_by_role("button", name="Trial 1").click()
+    expect(opened).to_contain_text("Its params were chosen for 1 of 2 test windows")
+    tests = opened.get_by_label("Test windows of the trial").locator("tbody tr")
+    expect(tests).to_have_count(2)
+    expect(tests.first).to_contain_text(f"{at(T0 + DAY, '%Y-%m-%d %H:%M')}")
+    opened.get_by_role("button", name="Close the trial").click()
+    expect(opened).to_have_count(0)
+    expect(grid).to_be_focused()
+
+    panel(page, "Heat map").locator("tbody tr").nth(1).locator("td").nth(0).get_by_role("button").click()
+    expect(opened.get_by_label("Params of the trial")).to_have_text("fast5slow50")
+    panel(page, "Trials by params").scroll_into_view_if_needed()
+    box = panel(page, "Trials by params").locator("polyline.best").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] - 2, box["y"] + 2)  # where the line of the best ends
+    expect(opened.get_by_label("Params of the trial")).to_have_text("fast10slow50")
+
+    opened.get_by_role("link", name="Run this trial").click()
+    for name, value in {
+        "Name": "bt-forwar-w1-t3",
+        "Built-in": "sma-cross",
+        "fast": "10",
+        "slow": "50",
+        "Exchange": "coinbase",
+        "Symbols": "BTC/USD",
+        "From": at(T0 + DAY, LAYOUT),
+        "To": at(T0 + 2 * DAY, LAYOUT),
+        "Cash": "10000",
+        "Commission, percent": "0.25",
+        "Size of an order, percent of cash": "",
+    }.items():
+        expect(page.get_by_label(name, exact=True)).to_have_value(value)
+    yaml = page.locator("section[aria-label='YAML']")
+    for line in ("shorts: false", "warmupBars: 20"):
+        expect(yaml).to_contain_text(line)
 
 
 def test_a_lost_hour_is_found_played_and_shared(gateway: Gateway, page: Page, store: str) -> None:
@@ -237,7 +342,7 @@ def test_a_lost_hour_is_found_played_and_shared(gateway: Gateway, page: Page, st
     for line in ("kind: Replay", "exchange: coinbase", "speed: 10"):
         expect(yaml).to_contain_text(line)
     for name, ts in (("From", trough - HOUR), ("To", trough)):
-        expect(page.get_by_label(name, exact=True)).to_have_value(at(ts, "%Y-%m-%dT%H:%M:%SZ"))
+        expect(page.get_by_label(name, exact=True)).to_have_value(at(ts, LAYOUT))
 
     page.go_back()
     bars = walk(7, 240, T0)
@@ -246,7 +351,7 @@ def test_a_lost_hour_is_found_played_and_shared(gateway: Gateway, page: Page, st
     expect(worst).to_contain_text(f"Worst hour: {end.close - begin.close:,.2f}")
     worst.get_by_role("link", name="Play at 10×").click()
     for name, ts in (("From", event_time(begin)), ("To", event_time(end))):
-        expect(page.get_by_label(name, exact=True)).to_have_value(at(ts, "%Y-%m-%dT%H:%M:%SZ"))
+        expect(page.get_by_label(name, exact=True)).to_have_value(at(ts, LAYOUT))
 
     page.go_back()
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -17,3 +17,9 @@ export function nextName(name: string, taken: ReadonlySet<string>): string {
     if (!taken.has(next)) return next;
   }
 }
+
+/** A name with an ending that is not taken, such as grid-t3 of grid. */
+export function freeNameOf(base: string, ending: string, taken: ReadonlySet<string>): string {
+  const name = base.slice(0, NAME_MAX - ending.length).replace(/-+$/, "") + ending;
+  return taken.has(name) ? nextName(name, taken) : name;
+}

@@ -1,10 +1,8 @@
 // @vitest-environment happy-dom
-// What the view of markets computes: rows and their order, coverage, ranges of analytics, and what is pushed.
+// What the view of markets computes: rows and their order, ranges of analytics, and what is pushed.
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { Request } from "../../../../client/js/src/socket";
 import { heatOf, lastPeriods, startOf } from "../src/markets/analytics";
-import { columnText, shareOf, stripColumns, summaryOf, summaryText } from "../src/markets/coverage";
-import { startOf as firstDay } from "../src/markets/coverage_panel";
 import { finestInterval, hasBarsOf, intervalMs, lastClose } from "../src/markets/intervals";
 import { FOLLOWED_MAX, LivePrices, priceOf, requestOf } from "../src/markets/live_prices";
 import { exchangesOf, movesBySymbol } from "../src/markets/market_lists";
@@ -114,32 +112,6 @@ describe("the choice", () => {
     expect(address.value.query.getAll("symbol")).toEqual(["x:S0"]);
     toggleSymbol(all.slice(0, CHOSEN_MAX), all[15] as StoredSymbol);
     expect(address.value.query.getAll("symbol")).toEqual([...all.slice(1, CHOSEN_MAX), all[15]].map((each) => each?.symbol));
-  });
-});
-
-describe("coverage", () => {
-  const day = (n: number, bars: number, expected: number) => ({ day: new Date(n * D).toISOString().slice(0, 10), bars, expected });
-
-  it("puts days into few columns, and says which days", () => {
-    const columns = stripColumns([day(0, 10, 10), day(1, 5, 10), day(2, 0, 0)], 2);
-    expect(columns).toEqual([{ from: 0, days: 2, bars: 15, expected: 20 }, { from: 2 * D, days: 1, bars: 0, expected: 0 }]);
-    expect(columns.map(shareOf)).toEqual([0.75, null]);
-    expect(columns.map(columnText)).toEqual(["1970-01-01 to 1970-01-02: 15 of 20 bars", "1970-01-03: closed"]);
-  });
-
-  it("says what is missing", () => {
-    const whole = summaryOf({ days: [day(0, 10, 10)], holes: [], next: null });
-    expect(summaryText(whole)).toBe("100.00 % of 10 bars, no hole");
-    const holes = [{ from: 0, to: M }, { from: H, to: 3 * H }];
-    expect(summaryText(summaryOf({ days: [day(0, 5, 20)], holes, next: null }))).toBe(
-      "25.00 % of 20 bars, 2 holes, the longest 2 h from 1970-01-01 01:00",
-    );
-  });
-
-  it("begins with the series, or with the first of its last days", () => {
-    const series = { interval: "1m", first: 5 * D, last: 9 * D - M };
-    expect([firstDay(series, "all"), firstDay(series, "30"), firstDay({ ...series, first: 0 }, "365")]).toEqual([undefined, 5 * D, 0]);
-    expect(firstDay({ ...series, first: 0, last: 40 * D - M }, "30")).toBe(10 * D);
   });
 });
 

@@ -1,140 +1,103 @@
-// Coverage by day: a strip for each series of the chosen symbols, darker where more is stored, and its holes.
-import { type Loadable, Polled } from "../data/loadable";
-import { get } from "../data/request";
-import { number, time } from "../format";
+// What is missing in the data: of each stored series its holes, the series that lack most first, over one axis of time.
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { Loadable } from "../data/loadable";
+import { feeds } from "../data/resources";
+import type { Resource } from "../data/types";
+import { number } from "../format";
 import { Choice } from "../run/heat_map";
-import { duration } from "../run/lengths_of_time";
 import { Panel } from "../shell/panel";
 import { setQuery } from "../shell/router";
-import { useWatched } from "../shell/watched";
-import { ChartLink } from "./chart_link";
-import { columnText, shareOf, type StripColumn, stripColumns, summaryOf, summaryText } from "./coverage";
-import { closeOf, DAY_MS } from "./intervals";
-import { span, SPANS } from "./selection";
-import type { Hole, SeriesCoverage, StoredSeries, StoredSymbol } from "./types";
+import { useAll } from "../shell/watched";
+import { type CoveredSeries, leadText, nameOf, rowsOf, seriesOf, startOf } from "./coverage";
+import { axisOf, type DayAxis } from "./coverage_axis";
+import { AllHoles } from "./coverage_holes";
+import { CoverageLoads, coverageOf } from "./coverage_load";
+import { AxisRow, StripRow } from "./coverage_strip";
+import { closeOf } from "./intervals";
+import { chosenNames, coveredOf, COVERED, SERIES_MAX, span, SPANS } from "./selection";
+import type { StoredSymbol } from "./types";
 
-const COVERAGE_MS = 60_000;
-const DAYS_MAX = 10_000;
-const PAGES_MAX = 5;
-const COLUMNS_MAX = 366;
-const HOLES_SHOWN = 200;
-/** So many are in sight without a click. */
-const HOLES_OPEN = 20;
+/** So wide is a cell at least, in pixels, and so wide the strips are taken to be before they are measured. */
+const [CELL_WIDTH, STRIP_WIDTH] = [3, 1_100];
+const NO_FEEDS: readonly Resource[] = [];
 
-export function CoveragePanel({ chosen }: { chosen: Loadable<StoredSymbol[]> }) {
+export function CoveragePanel({ all, chosen }: { all: readonly StoredSymbol[]; chosen: Loadable<StoredSymbol[]> }) {
   const days = span.value;
-  const series = (of: StoredSymbol[]) => of.flatMap((symbol) => symbol.series.map((each) => ({ symbol, each })));
+  const covered = coveredOf(seriesOf(all).length, chosenNames.value);
+  const series = useMemo(() => seriesOf(covered === "all symbols" ? all : (chosen.value ?? [])), [covered, all, chosen.value]);
+  const shown = useMemo(() => series.slice(0, SERIES_MAX), [series]);
+  const actions = (
+    <span class="filters">
+      <Choice name="Series of" value={covered} options={COVERED} choose={(value) => setQuery({ covered: value }, true)} />
+      <Choice name="Last days" value={days} options={SPANS} choose={(value) => setQuery({ days: value }, true)} />
+    </span>
+  );
+  const none = () => (series.length === 0 ? <p>None of the chosen symbols has bars of its own</p> : null);
   return (
-    <Panel
-      title="Coverage by day"
-      class="wide"
-      of={chosen}
-      actions={<Choice name="Last days" value={days} options={SPANS} choose={(value) => setQuery({ days: value }, true)} />}
-      empty={(found) => (series(found).length === 0 ? <p>None of the chosen symbols has bars of its own</p> : null)}
-    >
-      {(found) => (
-        <ul class="coverage">
-          {series(found).map(({ symbol, each }) => (
-            <li key={`${symbol.symbol} ${each.interval}`}>
-              <SeriesStrip symbol={symbol} series={each} days={days} />
-            </li>
-          ))}
-        </ul>
+    <Panel title="Coverage: what is missing" class="wide" of={chosen} actions={actions} empty={none}>
+      {() => (
+        <>
+          <Coverage shown={shown} days={days} key={`${days} ${shown.map(nameOf).join()}`} />
+          {shown.length < series.length && <p class="note">{`The first ${number(shown.length, 0)} of ${number(series.length, 0)} series: choose symbols for others`}</p>}
+        </>
       )}
     </Panel>
   );
 }
 
-/** The first day to show, so that the last ones of a series are shown; none for all of it. */
-export function startOf({ interval, first, last }: StoredSeries, days: string): number | undefined {
-  if (days === "all") return undefined;
-  const lastDay = Math.floor((closeOf(last, interval) - 1) / DAY_MS);
-  return Math.max(first, (lastDay - Number(days) + 1) * DAY_MS);
-}
-
-async function coverageOf(symbol: string, series: StoredSeries, days: string): Promise<SeriesCoverage> {
-  const found: SeriesCoverage = { days: [], holes: [], next: null };
-  const query = { symbol, interval: series.interval, from: startOf(series, days), limit: DAYS_MAX };
-  for (let page = 0; page < PAGES_MAX; page += 1) {
-    const part = await get<SeriesCoverage>("/api/v1/coverage", { ...query, cursor: found.next ?? undefined });
-    // A day that a page cuts is in the next one, too.
-    const rest = found.days.filter(({ day }) => !part.days.some((again) => again.day === day));
-    Object.assign(found, { days: [...rest, ...part.days], holes: [...found.holes, ...part.holes], next: part.next });
-    if (part.next === null) break;
-  }
-  return found;
-}
-
-function SeriesStrip({ symbol, series, days }: { symbol: StoredSymbol; series: StoredSeries; days: string }) {
-  const coverage = useWatched(
-    () => new Polled(() => coverageOf(symbol.symbol, series, days), COVERAGE_MS),
-    [symbol.symbol, series.interval, series.first, series.last, days],
-  );
-  const name = `${symbol.symbol}, ${series.interval}`;
+/** Other series, or other days, are loaded from the beginning; for one bar more nothing is. */
+function Coverage({ shown, days }: { shown: readonly CoveredSeries[]; days: string }) {
+  useAll(feeds);
+  const latest = useRef(shown);
+  latest.current = shown;
+  const loads = useMemo(() => new CoverageLoads(shown.length, (at) => coverageOf(latest.current[at] as CoveredSeries, days)), []);
+  useEffect(() => loads.watch(), [loads]);
+  const found = loads.found.value;
+  const rows = useMemo(() => rowsOf(shown.flatMap((each, at) => found[at] === undefined ? [] : { ...each, coverage: found[at] })), [shown, found]);
+  const [list, width] = useWidth();
+  const axis = useAxis(shown, days, Math.floor(width / CELL_WIDTH));
+  const lacking = rows.filter(({ summary }) => summary !== null && summary.holes > 0);
   return (
     <>
-      <ChartLink symbol={symbol.symbol} interval={series.interval}>{name}</ChartLink>
-      <Panel of={coverage} empty={(found) => (found.days.length === 0 ? "No day is over yet" : null)}>
-        {(found) => <Strip coverage={found} name={name} />}
-      </Panel>
-    </>
-  );
-}
-
-function Strip({ coverage, name }: { coverage: SeriesCoverage; name: string }) {
-  const columns = stripColumns(coverage.days, COLUMNS_MAX);
-  const text = `${summaryText(summaryOf(coverage))}${coverage.next === null ? "" : "; later days are not loaded"}`;
-  return (
-    <>
-      <svg class="days" viewBox={`0 0 ${columns.length} 1`} preserveAspectRatio="none" role="img" aria-label={`${name}: ${text}`}>
-        {columns.map((column, i) => (
-          <Day column={column} at={i} key={column.from} />
-        ))}
-      </svg>
-      {coverage.holes.length === 0 ? <p class="summary">{text}</p> : <Holes holes={coverage.holes} text={text} name={name} />}
-    </>
-  );
-}
-
-function Day({ column, at }: { column: StripColumn; at: number }) {
-  const share = shareOf(column);
-  const kind = share === null ? "closed" : share === 1 ? "whole" : share === 0 ? "missing" : "part";
-  return (
-    <g data-day={kind}>
-      <title>{columnText(column)}</title>
-      <rect x={at} width={1} y={0} height={1} class="ground" />
-      {share !== null && share > 0 && <rect x={at} width={1} y={1 - share} height={share} class="stored" />}
-      {at > 0 && <line x1={at} x2={at} y1={0} y2={1} />}
-    </g>
-  );
-}
-
-function Holes({ holes, text, name }: { holes: Hole[]; text: string; name: string }) {
-  const shown = holes.slice(0, HOLES_SHOWN);
-  return (
-    <details open={holes.length <= HOLES_OPEN}>
-      <summary>{text}</summary>
-      <div class="scroll rows" tabIndex={0} role="region" aria-label={`Holes of ${name}`}>
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">From</th>
-              <th scope="col">To</th>
-              <th scope="col" class="number">Length</th>
-            </tr>
-          </thead>
-          <tbody>
-            {shown.map(({ from, to }) => (
-              <tr key={from}>
-                <td>{time(from)}</td>
-                <td>{time(to)}</td>
-                <td class="number">{duration(to - from)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
+      <p class="lead" role="status">{leadText(rows)}</p>
+      <div class="coverage-frame" tabIndex={0} role="region" aria-label="Coverage of each series">
+        <AxisRow axis={axis} width={width} />
+        <ul class="coverage" ref={list}>
+          {rows.map((row) => (
+            <li class="coverage-row" key={nameOf(row)}>
+              <StripRow row={row} axis={axis} width={width} />
+            </li>
+          ))}
+        </ul>
       </div>
-      {shown.length < holes.length && <p class="note">{`The first ${number(HOLES_SHOWN, 0)} of ${number(holes.length, 0)} holes`}</p>}
-    </details>
+      <AllHoles rows={lacking} feeds={feeds.signal.value.value ?? NO_FEEDS} />
+    </>
   );
+}
+
+/** The same object while the axis is the same: with another one every strip is drawn again. */
+function useAxis(shown: readonly CoveredSeries[], days: string, most: number): DayAxis {
+  const kept = useRef<DayAxis | null>(null);
+  const ranges = shown.map(({ series }) => ({ from: startOf(series, days), to: closeOf(series.last, series.interval) }));
+  const axis = axisOf(ranges, most);
+  if (JSON.stringify(axis) !== JSON.stringify(kept.current)) kept.current = axis;
+  return kept.current ?? axis;
+}
+
+/** About how wide the strips are: other cells for each pixel that a window gets wider would help nobody. */
+function useWidth() {
+  const list = useRef<HTMLUListElement>(null);
+  const [width, setWidth] = useState(STRIP_WIDTH);
+  useEffect(() => {
+    const { current } = list;
+    if (current === null || typeof ResizeObserver === "undefined") return;
+    const measure = () => {
+      const drawn = current.previousElementSibling?.querySelector(".ticks")?.clientWidth ?? 0;
+      if (drawn > 0) setWidth(Math.ceil(drawn / 30) * 30);
+    };
+    const observer = new ResizeObserver(measure);
+    observer.observe(current);
+    return () => observer.disconnect();
+  }, []);
+  return [list, width] as const;
 }

@@ -27,7 +27,7 @@ export function MarketsView() {
     <main class="view markets">
       <div class="report">
         <SymbolsPanel all={all} moves={moves} chosen={chosen} />
-        <CoveragePanel chosen={loadable} />
+        <CoveragePanel all={symbols} chosen={loadable} />
         <MoversPanel reports={moved} symbols={symbols} />
         <PeriodPanels chosen={loadable} />
         <StatisticsPanels chosen={loadable} />

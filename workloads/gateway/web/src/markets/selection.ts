@@ -21,6 +21,15 @@ export const interval = computed(() => oneOf(INTERVALS, parameter("interval"), "
 /** The days of coverage that are shown. */
 export const span = computed(() => oneOf(SPANS, parameter("days"), "365"));
 
+export const COVERED = ["chosen symbols", "all symbols"] as const;
+/** The coverage of so many series is shown; of all of so many, where nobody has chosen symbols. */
+export const SERIES_MAX = 1_000;
+const SERIES_BY_DEFAULT = 100;
+
+/** Whose coverage is shown: of all symbols where they are few and none is chosen. */
+export const coveredOf = (series: number, names: readonly string[]): (typeof COVERED)[number] =>
+  oneOf(COVERED, parameter("covered"), names.length === 0 && series <= SERIES_BY_DEFAULT ? "all symbols" : "chosen symbols");
+
 export const order = computed<Order<MarketColumnId>>(() => parseOrder(parameter("sort"), MARKET_COLUMN_IDS, "symbol"));
 
 export const setOrder = (wanted: Order<MarketColumnId>): void => setQuery({ sort: formatOrder(wanted) }, true);

@@ -19,7 +19,7 @@ export interface Field {
   shown?: (values: Values) => boolean;
 }
 
-type Tree = { [name: string]: Json };
+export type Tree = { [name: string]: Json };
 
 /** A field's value as its resource has it; undefined where nothing was written. */
 export function valueOf(type: FieldType, text: string): Json | undefined {
@@ -55,11 +55,38 @@ export function putValues(tree: Tree, fields: readonly Field[], values: Values):
 
 export const initialValues = (fields: readonly Field[]): Values => Object.fromEntries(fields.map(({ id, initial }) => [id, initial ?? ""]));
 
-/** What an address has of the fields, by their ids; choices that there are alone. */
+/** The ids of the fields of a strategy's params begin with it. */
+export const PARAM = "param ";
+
+/** What an address has of the fields, by their ids; choices that there are alone. Which params a strategy has, is known later. */
 export function given(fields: readonly Field[], query: URLSearchParams): Values {
   const known = fields.flatMap(({ id, options }): [string, string][] => {
     const value = query.get(id);
     return value === null || (options !== undefined && !options.includes(value)) ? [] : [[id, value]];
   });
-  return Object.fromEntries(known);
+  return Object.fromEntries([...known, ...[...query].filter(([id]) => id.startsWith(PARAM))]);
+}
+
+/** The parameter of an address that has what no field of the form has, as JSON. */
+export const REST = "rest";
+
+/** The rest of a resource that an address has beside the fields. */
+export function givenRest(query: URLSearchParams): Tree {
+  try {
+    const rest = JSON.parse(query.get(REST) ?? "{}") as Json;
+    return isTree(rest) ? rest : {};
+  } catch {
+    return {};
+  }
+}
+
+const isTree = (value: Json | undefined): value is Tree => typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** Put the rest into a resource, where the form has written nothing. */
+export function putRest(tree: Tree, rest: Tree): void {
+  for (const [name, value] of Object.entries(rest)) {
+    const written = tree[name];
+    if (written === undefined) tree[name] = value;
+    else if (isTree(written) && isTree(value)) putRest(written, value);
+  }
 }

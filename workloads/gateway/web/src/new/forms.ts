@@ -1,7 +1,6 @@
 // The forms: the fields of a Feed, a Replay and a Backtest that people set most. All others can be written as YAML.
-import { type Field, put, putValues, type Values } from "./fields";
+import { type Field, PARAM, put, putRest, putValues, type Tree, type Values } from "./fields";
 import { putChanges, type ScenarioEntry } from "./scenario";
-import type { Json } from "./yaml";
 
 export type Kind = "feed" | "replay" | "backtest";
 export const KINDS: readonly Kind[] = ["feed", "replay", "backtest"];
@@ -29,6 +28,7 @@ const FEED: readonly Field[] = [
   { id: "channels", label: "Channels", type: "list", path: "spec.channels", hint: "trades, bars, ticker; trades and bars if empty", shown: when("source", "exchange") },
   { id: "intervals", label: "Bars of", type: "list", path: "spec.intervals", hint: "1m, 1h; 1m if empty", shown: when("source", "exchange") },
   { id: "backfill", label: "History from", type: "time", path: "spec.backfill.from", hint: "2026-01-01T00:00:00Z; none if empty", shown: when("source", "exchange") },
+  { id: "until", label: "History to", type: "time", path: "spec.backfill.to", hint: "stops before it; now if empty", shown: when("source", "exchange") },
   { id: "only", label: "History alone", type: "flag", path: "spec.backfill.only", shown: when("source", "exchange") },
   { id: "files", label: "Exchange", type: "text", path: "spec.source.files.exchange", initial: "my-exchange", shown: when("source", "files") },
   { id: "path", label: "Files", type: "text", path: "spec.source.files.sets.0.path", initial: "data/*.csv", hint: "below the folder of files, or s3://bucket/…; their layout is recognized", shown: when("source", "files") },
@@ -77,31 +77,51 @@ export interface BuiltinStrategy {
   about: string;
 }
 
-/** The fields of a Backtest, with the choice of built-in strategies and the params of the chosen one. */
-export function withStrategies(fields: readonly Field[], strategies: readonly BuiltinStrategy[], values: Values): Field[] {
+/** The fields of a Backtest, with the choice of built-in strategies and the params of the chosen one; ``first`` is what the address has. */
+export function withStrategies(fields: readonly Field[], strategies: readonly BuiltinStrategy[], values: Values, first: Values = {}): Field[] {
   const chosen = strategies.find(({ strategy }) => strategy === values["builtin"]);
-  const params = Object.entries(chosen?.params ?? {}).map(([name, initial]): Field => ({
-    id: `param ${name}`,
+  const isLoading = strategies.length === 0;
+  const ofAddress = first["builtin"] === values["builtin"] ? givenParams(first) : {};
+  const known = chosen?.params ?? {};
+  const params = Object.entries({ ...ofAddress, ...known }).map(([name, initial]): Field => ({
+    id: `${PARAM}${name}`,
     label: name,
     type: typeof initial === "number" ? "number" : "text",
     path: `spec.strategy.params.${name}`,
-    hint: `${String(initial)} if empty`,
+    ...(name in known && { hint: `${String(initial)} if empty` }),
     shown: when("strategy", "built-in"),
   }));
   return fields.flatMap((field) => {
     if (field.id !== "builtin") return [field];
-    const known = strategies.map(({ strategy }) => strategy);
+    const names = strategies.map(({ strategy }) => strategy);
     const described = chosen === undefined ? {} : { hint: chosen.about };
-    return [{ ...field, ...described, options: known.length === 0 ? [field.initial ?? ""] : known }, ...params];
+    return [{ ...field, ...described, options: isLoading ? [values["builtin"] ?? ""] : names }, ...params];
   });
 }
 
-/** The resource that a form describes. */
-export function manifestOf(kind: Kind, fields: readonly Field[], values: Values, scenario: readonly ScenarioEntry[]): { [name: string]: Json } {
-  const manifest: { [name: string]: Json } = { apiVersion: API_VERSION, kind: KIND_NAMES[kind] };
+/** The params that an address has: the strategy may be described later, and by a run that had fewer. */
+const givenParams = (values: Values): Record<string, number | string> =>
+  Object.fromEntries(Object.entries(values).filter(([id]) => id.startsWith(PARAM)).map(([id, text]) => {
+    return [id.slice(PARAM.length), text !== "" && Number.isFinite(Number(text)) ? Number(text) : text];
+  }));
+
+const STRATEGY = ["strategy", "builtin", "module"];
+
+/** The rest that an address has, without that of its strategy where another one is chosen. */
+export function restFor(rest: Tree, first: Values, values: Values): Tree {
+  const { strategy, ...others } = (rest["spec"] ?? {}) as Tree;
+  return strategy === undefined || STRATEGY.every((id) => first[id] === values[id]) ? rest : { ...rest, spec: others };
+}
+
+/** The resource that a form describes; ``rest`` is what the form has no fields for. */
+export function manifestOf(
+  kind: Kind, fields: readonly Field[], values: Values, scenario: readonly ScenarioEntry[], rest: Tree = {},
+): Tree {
+  const manifest: Tree = { apiVersion: API_VERSION, kind: KIND_NAMES[kind] };
   put(manifest, "metadata.name", "");
   put(manifest, "spec", {});
   putValues(manifest, fields, values);
   if (kind === "replay") putChanges(manifest, scenario);
+  putRest(manifest, rest);
   return manifest;
 }

@@ -8,10 +8,10 @@ import { address, Link, navigate } from "../shell/router";
 import { useWatched } from "../shell/watched";
 import { currentToken } from "../token";
 import { apply, type Made, type Outcome } from "./apply";
-import { given, initialValues, type Values } from "./fields";
+import { given, givenRest, initialValues, type Values } from "./fields";
 import { dropOf, FileImportPanel, takeFiles } from "./file_import_panel";
 import { Fields } from "./form_fields";
-import { type BuiltinStrategy, FORMS, type Kind, KIND_NAMES, KINDS, manifestOf, withStrategies } from "./forms";
+import { type BuiltinStrategy, FORMS, type Kind, KIND_NAMES, KINDS, manifestOf, restFor, withStrategies } from "./forms";
 import "./new.css";
 import { Problems } from "./problem_list";
 import type { ScenarioEntry } from "./scenario";
@@ -62,11 +62,13 @@ export function NewView() {
 /** The form of one kind. Once the YAML is edited by hand, the form no longer writes it. */
 function Maker({ kind }: { kind: Kind }) {
   const known = useWatched(() => strategies, []).value ?? [];
-  const [values, setValues] = useState<Values>(() => ({ ...initialValues(FORMS[kind]), ...given(FORMS[kind], address.peek().query) }));
+  const [first] = useState<Values>(() => ({ ...initialValues(FORMS[kind]), ...given(FORMS[kind], address.peek().query) }));
+  const [rest] = useState(() => givenRest(address.peek().query));
+  const [values, setValues] = useState(first);
   const [scenario, setScenario] = useState<ScenarioEntry[]>([]);
   const [edited, setEdited] = useState<string | null>(null);
-  const fields = kind === "backtest" ? withStrategies(FORMS[kind], known, values) : FORMS[kind];
-  const written = useMemo(() => toYaml(manifestOf(kind, fields, values, scenario)), [values, scenario, known]);
+  const fields = kind === "backtest" ? withStrategies(FORMS[kind], known, values, first) : FORMS[kind];
+  const written = useMemo(() => toYaml(manifestOf(kind, fields, values, scenario, restFor(rest, first, values))), [values, scenario, known]);
   const text = edited ?? written;
   const { outcome, isAsked, ask } = useApply(text);
   const problems = outcome?.is === "refused" ? outcome.problems : [];

@@ -1,21 +1,26 @@
 // A metric of trials by the values of any two params, as a table whose cells are coloured.
+import { useMemo } from "preact/hooks";
 import { loaded, type Loadable, Polled } from "../data/loadable";
 import { get } from "../data/request";
 import { MISSING, number } from "../format";
 import { Panel } from "../shell/panel";
 import { useWatched } from "../shell/watched";
+import { cellName, openTrial, trialsOfCells } from "./chosen_trial";
 import { plain } from "./inputs_panel";
 import { PARTS_MS } from "./run_parts";
 import { figureName } from "./report";
 import { axisOf, choose, heatMetric, OBJECTIVE } from "./selection";
 import { breakEven, type CellColour, colouring, type Direction } from "./sweep";
-import type { Matrix } from "./types";
+import type { Matrix, Trial } from "./types";
 
 /** What stands where there are no two params to choose. */
 const NONE: Loadable<Matrix | "none"> = loaded("none");
 
 interface HeatMapProps {
   id: string;
+  /** Those of the window, which cells open, and the one that is opened. */
+  trials: readonly Trial[];
+  chosen: Trial | undefined;
   names: string[];
   metrics: string[];
   window: number;
@@ -25,7 +30,7 @@ interface HeatMapProps {
   cash: number;
 }
 
-export function HeatMap({ id, names, metrics, window, objective, direction, cash }: HeatMapProps) {
+export function HeatMap({ id, trials, chosen, names, metrics, window, objective, direction, cash }: HeatMapProps) {
   const x = axisOf("x", names, names[0] ?? "");
   const y = axisOf("y", names, names[1] ?? names[0] ?? "");
   const metric = heatMetric(metrics);
@@ -34,6 +39,7 @@ export function HeatMap({ id, names, metrics, window, objective, direction, cash
     () => new Polled<Matrix | "none">(() => (x === "" ? Promise.resolve("none") : get<Matrix>(path, { x, y, metric, window })), PARTS_MS),
     [id, x, y, metric, window],
   );
+  const ofCells = useMemo(() => trialsOfCells(trials, x, y, direction), [trials, x, y, direction]);
   const choices = (
     <span class="filters">
       <Choice name="Across" value={x} options={names} choose={(value) => choose({ x: value })} />
@@ -55,6 +61,8 @@ export function HeatMap({ id, names, metrics, window, objective, direction, cash
             matrix={found}
             lowIsGood={metric === OBJECTIVE && direction === "minimize"}
             border={breakEven(metric === OBJECTIVE ? objective : metric, cash)}
+            trials={ofCells}
+            chosen={chosen === undefined ? "" : cellName(chosen.params[x], chosen.params[y])}
           />
         )
       }
@@ -80,9 +88,12 @@ interface MatrixProps {
   lowIsGood: boolean;
   /** The value between loss and gain; null of a metric that knows neither. */
   border: number | null;
+  /** The trial that a cell opens, and the cell of the one that is opened, by names of cells. */
+  trials: ReadonlyMap<string, Trial>;
+  chosen: string;
 }
 
-export function MatrixTable({ matrix, lowIsGood, border }: MatrixProps) {
+export function MatrixTable({ matrix, lowIsGood, border, trials, chosen }: MatrixProps) {
   const all = matrix.values.flat().filter((value): value is number => value !== null);
   const colourOf = colouring(all, border, lowIsGood);
   return (
@@ -100,9 +111,13 @@ export function MatrixTable({ matrix, lowIsGood, border }: MatrixProps) {
           {matrix.values.map((row, i) => (
             <tr key={plain(matrix.ys[i])}>
               <th scope="row">{plain(matrix.ys[i])}</th>
-              {row.map((value, j) => (
-                <MatrixCell value={value} colour={value === null ? null : colourOf(value)} trials={matrix.counts[i]?.[j] ?? 0} key={j} />
-              ))}
+              {row.map((value, j) => {
+                const name = cellName(matrix.xs[j], matrix.ys[i]);
+                const colour = value === null ? null : colourOf(value);
+                return (
+                  <MatrixCell value={value} colour={colour} count={matrix.counts[i]?.[j] ?? 0} trial={trials.get(name)} isChosen={name === chosen} key={j} />
+                );
+              })}
             </tr>
           ))}
         </tbody>
@@ -111,10 +126,30 @@ export function MatrixTable({ matrix, lowIsGood, border }: MatrixProps) {
   );
 }
 
-function MatrixCell({ value, colour, trials }: { value: number | null; colour: CellColour | null; trials: number }) {
+interface CellProps {
+  value: number | null;
+  colour: CellColour | null;
+  count: number;
+  trial: Trial | undefined;
+  isChosen: boolean;
+}
+
+function MatrixCell({ value, colour, count, trial, isChosen }: CellProps) {
+  const text = value === null ? MISSING : number(value);
+  const trials = count === 1 ? "1 trial" : `${number(count, 0)} trials`;
   return (
-    <td class="number" data-tone={colour?.tone} style={{ "--heat": colour === null ? "0" : colour.heat.toFixed(2) }} title={`${number(trials, 0)} trials`}>
-      {value === null ? MISSING : number(value)}
+    <td class="number" data-tone={colour?.tone} style={{ "--heat": colour === null ? "0" : colour.heat.toFixed(2) }} title={trials}>
+      {trial === undefined ? text : (
+        <button
+          type="button"
+          class="quiet"
+          aria-pressed={isChosen}
+          title={`${trials}: opens ${count > 1 ? "the best, " : ""}trial ${trial.trial}`}
+          onClick={() => openTrial(trial)}
+        >
+          {text}
+        </button>
+      )}
     </td>
   );
 }

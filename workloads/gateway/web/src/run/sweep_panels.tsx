@@ -5,20 +5,22 @@ import { get } from "../data/request";
 import { MISSING, number, percent, time } from "../format";
 import { Panel } from "../shell/panel";
 import { useWatched } from "../shell/watched";
+import { openTrial, trialNumber } from "./chosen_trial";
 import { Choice, HeatMap } from "./heat_map";
-import { plain } from "./inputs_panel";
 import { ParallelPlot } from "./parallel_plot";
 import { figureText } from "./report";
 import { combined, partOf, runPath, settledAs } from "./run_parts";
 import { choose, windowOf } from "./selection";
 import {
   directionOf, lossText, luck, metricOf, paramNames, ranked, resultName, returnOf, robustness, searched, windowRows, windowSummary,
-  type Direction, type Neighbours, type WindowRow,
+  type Direction, type WindowRow,
 } from "./sweep";
+import { TrialPanel } from "./trial_panel";
+import { TrialTable } from "./trial_table";
+import { NEIGHBOURS, paramsText } from "./trial_text";
 import type { RunInputs, RunReport, Trial, WalkForwardWindow } from "./types";
 
 const TRIALS_MAX = 10_000;
-const BEST_SHOWN = 20;
 
 interface TrialList {
   trials: Trial[];
@@ -47,6 +49,8 @@ export function SweepPanels({ id, report, inputs }: { id: string; report: Polled
   const losses = useMemo(() => lossText(ofWindow), [ofWindow]);
   const names = useMemo(() => paramNames(searched(list ?? [])), [list]);
   const best = ranked(ofWindow, direction)[0];
+  const opened = trialNumber();
+  const trial = ofWindow.find((each) => each.trial === opened);
   const none = ({ trials: found }: TrialList) => (found.length === 0 ? <p>No trials yet, or beyond the position of the replay</p> : null);
   const both = combined(trials, inputs);
   return (
@@ -67,18 +71,32 @@ export function SweepPanels({ id, report, inputs }: { id: string; report: Polled
           </>
         )}
       </Panel>
+      {trial !== undefined && report.value !== null && inputs.value !== null && (
+        <TrialPanel
+          run={report.value}
+          inputs={inputs.value}
+          trials={ofWindow}
+          trial={trial}
+          windows={windows.value ?? []}
+          objective={objective}
+          direction={direction}
+        />
+      )}
+      {opened !== null && list !== undefined && trial === undefined && (
+        <p class="note wide">{`trial: got ${opened}, expected the number of one that is loaded`}</p>
+      )}
       {names.length > 0 && (
-        <HeatMap id={id} names={names} metrics={metricNames(ofWindow)} window={window} objective={objective} direction={direction} cash={report.value?.cash ?? 0} key={names.join()} />
+        <HeatMap id={id} trials={ofWindow} chosen={trial} names={names} metrics={metricNames(ofWindow)} window={window} objective={objective} direction={direction} cash={report.value?.cash ?? 0} key={names.join()} />
       )}
       <Panel title="Trials by params" class="wide" of={both} empty={([found]) => none(found)}>
-        {() => <ParallelPlot trials={ofWindow} names={names} direction={direction} />}
+        {() => <ParallelPlot trials={ofWindow} names={names} direction={direction} chosen={opened} />}
       </Panel>
-      <Panel title={`Best trials by ${metricOf(spec)}`} class="wide" of={both} empty={([found]) => none(found)}>
-        {() => <BestTrials trials={ranked(ofWindow, direction).slice(0, BEST_SHOWN)} names={names} />}
+      <Panel title={`Trials by ${metricOf(spec)}`} class="wide" of={both} empty={([found]) => none(found)}>
+        {() => <TrialTable trials={ofWindow} names={names} direction={direction} chosen={opened} />}
       </Panel>
       {!!windows.value?.length && (
         <Panel title="Windows of the walk-forward" class="wide" of={windows}>
-          {(found) => <Windows rows={windowRows(found)} />}
+          {(found) => <Windows rows={windowRows(found)} windows={found} />}
         </Panel>
       )}
     </>
@@ -112,11 +130,6 @@ function LuckFacts({ run }: { run: RunReport }) {
   );
 }
 
-export const NEIGHBOURS: Record<Neighbours["are"], string> = {
-  next: "their params are the same, or the next values above or below",
-  nearest: "the trials whose params are nearest, as values hardly repeat",
-};
-
 interface RobustnessProps {
   trials: Trial[];
   best: Trial;
@@ -137,44 +150,7 @@ function RobustnessFacts({ trials, best, objective, direction }: RobustnessProps
   );
 }
 
-export const paramsText = (params: Record<string, unknown>): string =>
-  Object.entries(params).map(([name, value]) => `${name} ${plain(value)}`).join(", ");
-
-function BestTrials({ trials, names }: { trials: Trial[]; names: string[] }) {
-  if (trials.length === 0) return <p class="note">No trial is feasible</p>;
-  const metrics = ["return_percent", "max_drawdown_percent", "sharpe", "trades"];
-  return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Best trials">
-      <table>
-        <thead>
-          <tr>
-            {["Trial", ...names, "Objective", "Return", "Drawdown", "Sharpe", "Trades"].map((title) => (
-              <th scope="col" class="number" key={title}>{title}</th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {trials.map((each) => (
-            <tr key={each.trial}>
-              <td class="number">{each.trial}</td>
-              {names.map((name) => (
-                <td class="number" key={name}>{plain(each.params[name])}</td>
-              ))}
-              <td class="number">{number(each.objective)}</td>
-              {metrics.map((name) => (
-                <td class="number" key={name}>
-                  {name.endsWith("_percent") ? percent(each.metrics[name]) : number(each.metrics[name], name === "trades" ? 0 : 2)}
-                </td>
-              ))}
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
-}
-
-function Windows({ rows }: { rows: WindowRow[] }) {
+function Windows({ rows, windows: all }: { rows: WindowRow[]; windows: WalkForwardWindow[] }) {
   const { windows, won, inSample, outOfSample } = windowSummary(rows);
   const text = [
     `${number(won, 0)} of ${number(windows, 0)} windows had a profit out-of-sample`,
@@ -184,7 +160,7 @@ function Windows({ rows }: { rows: WindowRow[] }) {
   return (
     <>
       <p class="note">{text}</p>
-      <div class="scroll" tabIndex={0} role="region" aria-label="Windows of the walk-forward">
+      <div class="scroll" tabIndex={0} role="region" aria-label="Each window in-sample and out-of-sample">
         <table>
           <thead>
             <tr>
@@ -204,7 +180,7 @@ function Windows({ rows }: { rows: WindowRow[] }) {
                 <td>{row.window}</td>
                 <td>{time(row.start)}</td>
                 <td>{time(row.end)}</td>
-                <td>{paramsText(row.params)}</td>
+                <td><TradedTrial params={row.params} trial={all.find(({ window }) => window === row.window)?.in_sample ?? null} /></td>
                 <td class="number">{number(row.inSample)}</td>
                 <td class="number">{number(row.outOfSample)}</td>
                 <td class={`number ${(row.returnPercent ?? 0) > 0 ? "up" : (row.returnPercent ?? 0) < 0 ? "down" : ""}`}>{percent(row.returnPercent, true)}</td>
@@ -216,4 +192,10 @@ function Windows({ rows }: { rows: WindowRow[] }) {
       </div>
     </>
   );
+}
+
+/** The params that a window traded; they open the trial that they were found by. */
+function TradedTrial({ params, trial }: { params: Record<string, unknown>; trial: Trial | null }) {
+  if (trial === null) return <>{paramsText(params)}</>;
+  return <button type="button" class="quiet opens" onClick={() => openTrial(trial)}>{paramsText(params)}</button>;
 }

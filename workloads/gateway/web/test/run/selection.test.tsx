@@ -103,7 +103,7 @@ describe("the heat map of a sweep", () => {
       return Promise.resolve(new Response(JSON.stringify({ x: "a", y: "b", metric: "sharpe", xs: [], ys: [], values: [], counts: [] })));
     });
     navigate("/run/r1?x=slow&y=fast&metric=sharpe", true);
-    show(<HeatMap id="r1" names={["fast", "slow"]} metrics={["sharpe"]} window={2} objective="sharpe" direction="maximize" cash={1_000} />);
+    show(<HeatMap id="r1" trials={[]} chosen={undefined} names={["fast", "slow"]} metrics={["sharpe"]} window={2} objective="sharpe" direction="maximize" cash={1_000} />);
     await vi.waitFor(() => expect(asked).toEqual([{ x: "slow", y: "fast", metric: "sharpe", window: "2" }]));
     change(select("Across"), "fast", "change");
     change(select("Colour"), "objective", "change");

@@ -4,7 +4,7 @@ import {
   breakEven, colouring, coordinates, lossText, luck, neighbours, paramNames, ranked, resultName, robustness, sharesOf, valuesOf,
   windowRows, windowSummary,
 } from "../../src/run/sweep";
-import { paramsText } from "../../src/run/sweep_panels";
+import { paramsText } from "../../src/run/trial_text";
 import type { Trial } from "../../src/run/types";
 
 let numbered = 0;
