@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,14 +136,14 @@ def lose_tail(broker: KafkaBroker, topic: str, size: int) -> int:
 CONTROL = 1 << 5  # of a batch's attributes: it holds a transaction's marker
 
 
-def lose_markers(broker: KafkaBroker, topic: str) -> int:
-    """Cut the transaction marker from the end of each partition that ends with one; returns how many were cut.
+def lose_markers(broker: KafkaBroker, topic: str, partitions: Collection[int]) -> int:
+    """Cut the transaction marker from the end of those partitions that end with one; returns how many were cut.
 
     The records of the transaction stay. The broker must have been killed.
     """
     lost = 0
-    for folder in broker.data.glob(f"{topic}-*"):
-        segment = max(folder.glob("*.log"))
+    for number in partitions:
+        segment = max((broker.data / f"{topic}-{number}").glob("*.log"))
         content = segment.read_bytes()
         position, last = 0, None
         while position + 23 <= len(content):  # base offset, length, leader epoch, magic, checksum, attributes

@@ -53,7 +53,7 @@ def test_nothing_is_asked_where_a_column_says_the_symbols(tmp_path: Path) -> Non
     [file] = found.found
     document = file.document()
     assert (document["symbol"], document["symbols"], document["assumed"]) == (None, ["BTC/USDT", "ETH/USDT"], [])
-    assert (document["rows"], document["holes"]) == (5, 0)
+    assert (document["rows"], document["holes"], document["missing"]) == (5, 0, 0)
     assert "2 symbols" in report.lines(found)[1]
     [feed] = feeds(found.found, "x")
     assert feed["spec"]["source"]["files"]["sets"] == [{"path": "all.csv"}]

@@ -324,3 +324,5 @@ def test_numbers_are_counted_once(numbers: list[int]) -> None:
     for number in numbers:
         single.add(number)
     assert len(together) == len(single) == len(set(numbers))
+    begins = {number for number in numbers if number - 1 not in numbers}
+    assert together.runs() == single.runs() == len(begins)

@@ -77,6 +77,7 @@ class Found:
             "first": times[0],
             "last": times[1],
             "holes": self.counted.holes,
+            "missing": self.counted.missing,
             "empty": self.counted.empty,
             "skipped": list(self.counted.skipped),
             "assumed": list(self.assumed),

@@ -67,7 +67,8 @@ def test_everything_is_looked_at_before_anything_comes_in(shared_deck: Deck, tmp
     listed = run(shared_deck, "import", str(tmp_path / "good"), "--exchange", "half", "--dry-run", "-o", "json")
     [found] = json.loads(listed.stdout)["files"]
     assert (listed.exit_code, found["layout"], found["interval"], found["unit"]) == (0, "table", "1m", "ms")
-    assert (found["rows"], found["first"], found["last"], found["holes"]) == (40, 1735688400000, 1735691100000, 6)
+    assert (found["rows"], found["first"], found["last"]) == (40, 1735688400000, 1735691100000)
+    assert (found["holes"], found["missing"]) == (2, 6)
     with psycopg.connect(shared_deck[1]["dsn"]) as connection:
         assert connection.execute("SELECT count(*) FROM bars WHERE exchange = 'half'").fetchone() == (0,)
 

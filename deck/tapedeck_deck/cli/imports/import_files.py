@@ -63,7 +63,7 @@ class Import:
                 found = _of(feed, looked.found)
                 symbols = sorted({symbol for each in found for symbol in each.symbols})
                 wait_stored(self.home, feed, status, symbols, _span(found))
-        return report.summary(statuses, sum(each.counted.holes for each in looked.found))
+        return report.summary(statuses, looked.found)
 
 
 def parse_columns(order: str | None, mapping: Sequence[str]) -> dict[str, str | int]:

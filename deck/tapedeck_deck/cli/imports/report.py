@@ -58,8 +58,12 @@ def _row(found: Found) -> list[str]:
         f"{counted.rows:,}",
         "" if counted.first is None else format_ms(counted.first),
         "" if counted.last is None else format_ms(counted.last),
-        f"{counted.holes:,}" if is_bars else "",
+        _holes(counted.holes, counted.missing) if is_bars else "",
     ]
+
+
+def _holes(holes: int, missing: int) -> str:
+    return f"{holes:,} ({missing:,} bars)" if holes else "0"
 
 
 def _by_assumption(found: Sequence[Found]) -> dict[str, list[str]]:
@@ -74,7 +78,7 @@ def _shown(paths: Sequence[str]) -> str:
     return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
 
 
-def summary(statuses: Sequence[Json], holes: int) -> str:
+def summary(statuses: Sequence[Json], found: Sequence[Found]) -> str:
     """What came in, in a line."""
 
     def total(name: str) -> int:
@@ -82,5 +86,8 @@ def summary(statuses: Sequence[Json], holes: int) -> str:
 
     parts = [f"{total('bars'):,} bars"] + ([f"{total('trades'):,} trades"] if total("trades") else [])
     text = f"imported {' and '.join(parts)}"
-    details = [f"{total('duplicates'):,} repeated", f"{total('errors'):,} refused", f"{holes:,} holes"]
+    holes = sum(each.counted.holes for each in found)
+    missing = sum(each.counted.missing for each in found)
+    lacking = f"{missing:,} bars missing in {holes:,} {'hole' if holes == 1 else 'holes'}" if holes else "no holes"
+    details = [f"{total('duplicates'):,} repeated", f"{total('errors'):,} refused", lacking]
     return f"{text}: {', '.join(details)}"

@@ -34,14 +34,15 @@ class Refused:
 
 @dataclass(frozen=True)
 class Counted:
-    """The rows of a file: how many are valid, their first and last time, milliseconds UTC, their symbols and how many
-    bars these miss, rows without values, and which members of an archive hold no market data.
+    """The rows of a file: how many are valid, their first and last time, milliseconds UTC, their symbols, in how many
+    holes these miss how many bars, rows without values, and which members of an archive hold no market data.
     """
 
     rows: int = 0
     first: int | None = None
     last: int | None = None
     holes: int = 0
+    missing: int = 0
     empty: int = 0
     symbols: list[str] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
@@ -80,6 +81,7 @@ def _counted(spans: Mapping[str, _SymbolTimes], notes: ReadingNotes, refused: li
         min(span.first for span in spans.values()),
         max(span.last for span in spans.values()),
         sum(span.holes() for span in spans.values()),
+        sum(span.missing() for span in spans.values()),
         notes.empty,
         sorted(spans),
         refused,
@@ -108,6 +110,10 @@ class _SymbolTimes:
             self._numbers.add_all((block.ts - self._length.origin) // self._length.ms)
 
     def holes(self) -> int:
+        """How many stretches without a bar are between the first and the last."""
+        return max(self._numbers.runs() - 1, 0)
+
+    def missing(self) -> int:
         """How many bars are missing between the first and the last."""
         if self._length is None:
             return 0
@@ -152,6 +158,16 @@ class NumberSet:
             added = np.packbits(marks, bitorder="little") & ~part
             part |= added
             self._count += int(np.bitwise_count(added).sum())
+
+    def runs(self) -> int:
+        """How many runs of successive numbers they make."""
+        runs, last = 0, -2  # the part before, of which the last bit was set
+        for key in sorted(self._parts):
+            bits = int.from_bytes(self._parts[key], "little")
+            follows = last == key - 1
+            runs += (bits & ~(bits << 1 | follows)).bit_count()
+            last = key if bits >> (PART_BITS - 1) else -2
+        return runs
 
     def __len__(self) -> int:
         return self._count

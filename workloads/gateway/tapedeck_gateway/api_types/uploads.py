@@ -56,6 +56,7 @@ class InspectedFile(msgspec.Struct, frozen=True):
     first: Ms | None
     last: Ms | None
     holes: int
+    missing: int
     empty: int
     skipped: list[str]
     assumed: list[str]

@@ -1041,6 +1041,7 @@ export interface components {
             first: number | null;
             last: number | null;
             holes: number;
+            missing: number;
             empty: number;
             skipped: string[];
             assumed: string[];

@@ -153,7 +153,7 @@ function FileTable({ files }: { files: readonly InspectedFile[] }) {
               <td class="number">{number(file.rows, 0)}</td>
               <td class="number">{time(file.first)}</td>
               <td class="number">{time(file.last)}</td>
-              <td class="number">{file.kind === "bars" ? number(file.holes, 0) : ""}</td>
+              <td class="number">{file.kind === "bars" ? holesOf(file) : ""}</td>
             </tr>
           ))}
         </tbody>
@@ -163,6 +163,9 @@ function FileTable({ files }: { files: readonly InspectedFile[] }) {
 }
 
 /** What is assumed, refused, skipped or in doubt, as `tapedeck import` says it. */
+const holesOf = ({ holes, missing }: InspectedFile) =>
+  holes === 0 ? "0" : `${number(holes, 0)} (${number(missing, 0)} bars)`;
+
 function Remarks({ found: { files, errors, skipped, warnings } }: { found: FileImport }) {
   const lines = [
     ...errors.map(({ error }) => error),
