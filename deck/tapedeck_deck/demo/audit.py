@@ -10,6 +10,7 @@ import csv
 import io
 import itertools
 import json
+import time
 import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 MINUTE_MS = 60_000
 READ_TIMEOUT = 30.0
@@ -119,21 +121,39 @@ def committed_bars(broker: Mapping[str, str], topic: str) -> list[tuple[Key, Pri
         }
     )
     try:
-        partitions = consumer.list_topics(topic, timeout=READ_TIMEOUT).topics[topic].partitions
         bars: list[tuple[Key, Prices]] = []
-        for number in sorted(partitions):
-            bars += _read_partition(consumer, TopicPartition(topic, number, 0))
+        for place, end in _ends(consumer, broker, topic):
+            bars += _read_partition(consumer, place, end)
         return bars
     finally:
         consumer.close()
 
 
-def _read_partition(consumer: Consumer, start: TopicPartition) -> list[tuple[Key, Prices]]:
+def _ends(consumer: Consumer, broker: Mapping[str, str], topic: str) -> list[tuple[TopicPartition, int]]:
+    """The beginning of each partition, and its end, which readers of committed records see a moment after a commit."""
+    numbers = sorted(consumer.list_topics(topic, timeout=READ_TIMEOUT).topics[topic].partitions)
+    starts = [TopicPartition(topic, number, 0) for number in numbers]
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    client = AdminClient({**broker})  # its answers come while it is there
+    found = client.list_offsets(dict.fromkeys(starts, latest), request_timeout=READ_TIMEOUT)
+    return [(start, found[start].result(READ_TIMEOUT).offset) for start in starts]
+
+
+def _read_partition(consumer: Consumer, start: TopicPartition, end: int) -> list[tuple[Key, Prices]]:
     consumer.assign([start])
     bars: list[tuple[Key, Prices]] = []
-    while (message := consumer.poll(READ_TIMEOUT)) is not None:
-        if message.error():  # end of partition
-            return bars
+    deadline = time.monotonic() + READ_TIMEOUT
+    while time.monotonic() < deadline:
+        message = consumer.poll(1.0)
+        if message is None:
+            continue
+        if (error := message.error()) is not None:
+            if error.code() == KafkaError._PARTITION_EOF and (message.offset() or 0) >= end:
+                return bars
+            if error.fatal():
+                raise KafkaException(error)
+            continue  # not yet its end, or the broker is not reached for a moment
+        deadline = time.monotonic() + READ_TIMEOUT
         header = dict(message.headers() or []).get("td", b"")
         if isinstance(header, bytes) and not header.endswith(b";c"):
             value: dict[str, Any] = json.loads(message.value() or b"{}")
