@@ -1,7 +1,5 @@
 // @vitest-environment happy-dom
-// Which bars a chart gives the library, and that what is in sight stays there. The library here keeps what it is given, has one
-// place for each time of any series, and counts its position from the last one as the real one does: it takes a position with its
-// next frame.
+// Which bars a chart gives the library, and that what is in sight stays there.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { BarChange } from "../src/chart/bar_series";
 import { isOutgrown, SIDE_BARS, windowAround } from "../src/chart/bar_window";
@@ -10,136 +8,23 @@ import type { PriceChart as Chart } from "../src/chart/price_chart";
 import type { Bar, EquityPoint } from "../src/data/types";
 import type { DrawnTrade } from "../src/run/open_trade";
 import type { Colors } from "../src/shell/theme";
+import { cancelFrame, frame, library, requestFrame, SCREEN } from "./frame_library";
 
 vi.setConfig({ testTimeout: 60_000 }); // for a busy machine
 const M = 60_000;
-const SCREEN = 100; // bars
 const bars = (from: number, to: number): Bar[] =>
   Array.from({ length: to - from }, (_, n) => ({ ts: (from + n) * M, open: n, high: n, low: n, close: n, volume: 1, closed: true }));
 
-interface Point {
-  time: number;
-}
-
-let frames: (() => void)[] = [];
-const frame = () => frames.splice(0).forEach((run) => run());
-
-const library = {
-  position: 0,
-  series: [] as Point[][],
-  places: new Map<number, number>(), // the times of all series, and how many of them have each
-  sorted: null as number[] | null, // the same times in their order, until there are others
-  given: 0, // points by setData
-  options: {} as Record<string, unknown>, // of the candles
-  lines: [] as { price: number }[],
-  moved: () => undefined as void,
-  reset() {
-    [this.position, this.series, this.given, this.lines] = [0, [], 0, []];
-    this.places.clear();
-    this.sorted = null;
-  },
-  count(time: number, more: 1 | -1) {
-    const count = (this.places.get(time) ?? 0) + more;
-    if (count === 0) this.places.delete(time);
-    else this.places.set(time, count);
-    if (count === 0 || count === more) this.sorted = null;
-  },
-  /** The times that have a place, in minutes. */
-  get minutes(): number[] {
-    return (this.sorted ??= [...this.places.keys()].sort((one, other) => one - other).map((time) => time / 60));
-  },
-  /** The times in sight, in minutes. */
-  inSight(): number[] {
-    const end = this.places.size + Math.floor(this.position);
-    return this.minutes.slice(Math.max(0, end - SCREEN), Math.max(0, end));
-  },
-  /** Two bars stay in sight, as with the real one. */
-  pan(count: number) {
-    this.position = Math.min(SCREEN - 2, Math.max(2 - this.places.size, this.position + count));
-    this.moved();
-  },
-};
-
-function addSeries() {
-  const number = library.series.push([]) - 1;
-  /** Times that come at the right of what is in sight do not move it. */
-  const grow = (count: number) => {
-    if (count > 0 && library.position <= -1) library.position -= count;
-    library.moved();
-  };
-  return {
-    applyOptions: (options: object) => number === 0 && Object.assign(library.options, options),
-    createPriceLine: (options: { price: number }) => {
-      const line = { ...options, applyOptions: (changed: object) => Object.assign(line, changed) };
-      library.lines.push(line);
-      return line;
-    },
-    removePriceLine: () => (library.lines = []),
-    priceScale: () => ({ applyOptions: () => undefined }),
-    setData: (data: Point[]) => {
-      const [before, [first]] = [library.places.size, library.minutes];
-      for (const { time } of library.series[number] ?? []) library.count(time, -1);
-      for (const { time } of data) library.count(time, 1);
-      library.given += data.length;
-      library.series[number] = [...data];
-      grow(first !== undefined && (library.minutes[0] ?? 0) >= first ? library.places.size - before : 0);
-    },
-    update: (point: Point) => {
-      const data = library.series[number] ?? [];
-      const isNew = data.at(-1)?.time !== point.time;
-      const before = library.places.size;
-      data[isNew ? data.length : data.length - 1] = point;
-      if (isNew) library.count(point.time, 1);
-      library.series[number] = data;
-      grow(library.places.size - before);
-    },
-  };
-}
-
-const timeScale = {
-  subscribeVisibleLogicalRangeChange: (handler: (range: object) => void) => (library.moved = () => handler({})),
-  scrollPosition: () => library.position,
-  scrollToPosition: (position: number) =>
-    frames.push(() => {
-      library.position = position;
-      library.moved();
-    }),
-  setVisibleRange: vi.fn(),
-  logicalToCoordinate: (logical: number) => logical * 6,
-  width: () => SCREEN * 6,
-  options: () => ({ barSpacing: 6 }),
-};
-
-vi.mock("lightweight-charts", () => ({
-  BaselineSeries: "Baseline",
-  CandlestickSeries: "Candlestick",
-  HistogramSeries: "Histogram",
-  LineSeries: "Line",
-  createSeriesMarkers: () => ({ setMarkers: () => undefined, markers: () => [], detach: () => undefined }),
-  ColorType: {},
-  CrosshairMode: {},
-  LineStyle: {},
-  PriceScaleMode: {},
-  createChart: () => ({
-    applyOptions: () => undefined,
-    addSeries,
-    removeSeries: () => undefined,
-    timeScale: () => timeScale,
-    subscribeCrosshairMove: () => undefined,
-    subscribeClick: () => undefined,
-    remove: () => undefined,
-  }),
-}));
+vi.mock("lightweight-charts", async () => (await import("./frame_library")).frameLibrary);
 
 let chart: Chart;
 let place: HTMLElement;
 let asked = 0;
 
 beforeEach(async () => {
-  frames = [];
   library.reset();
-  vi.stubGlobal("requestAnimationFrame", (run: () => void) => frames.push(run));
-  vi.stubGlobal("cancelAnimationFrame", (number: number) => (frames[number - 1] = () => undefined));
+  vi.stubGlobal("requestAnimationFrame", requestFrame);
+  vi.stubGlobal("cancelAnimationFrame", cancelFrame);
   const { PriceChart } = await import("../src/chart/price_chart");
   place = document.createElement("div");
   const colors = { up: "#00ff00", down: "#ff0000", accent: "#0000ff", muted: "#888888" } as Colors;
@@ -268,12 +153,40 @@ describe("a chart of very many bars", () => {
   it("brings a time into sight that is far from what it draws, and tells where each bar is", () => {
     apply(bars(0, 50_000));
     chart.showRange(1_000 * M, 1_100 * M, 10 * M);
-    expect(timeScale.setVisibleRange).toHaveBeenLastCalledWith({ from: 990 * 60, to: 1_110 * 60 });
     expect(chart.sight?.to).toBe(1_110 * M);
+    frame();
+    expect(ends(library.inSight())).toEqual([990, 1_110]);
+    expect(chart.sight).toEqual({ from: 990 * M, to: 1_110 * M });
     const times = library.series[0]?.map(({ time }) => time / 60) ?? [];
     expect(times).toContain(990);
     expect(chart.coordinateOf(2_000 * M)).toBe(6 * times.indexOf(2_000));
     expect(chart.coordinateOf(40_000 * M)).toBe(6 * (40_000 - (times[0] ?? 0)));
+  });
+});
+
+describe("a range that is brought into sight", () => {
+  const orders = <T>(of: readonly T[]): T[][] =>
+    of.length === 0 ? [[]] : of.flatMap((each) => orders(of.filter((other) => other !== each)).map((rest) => [each, ...rest]));
+
+  it("stays there with bars at the end, older ones and all of them again, in every order and before its frame and after", () => {
+    for (const order of orders(["range", "tail", "older", "all", "frame"] as const)) {
+      let [from, to] = [100, 300];
+      library.reset();
+      chart.begin(MINUTE, 2);
+      apply(bars(from, to));
+      const more = (before: number, after: number) => bars((from -= before), (to += after));
+      for (const step of order) {
+        if (step === "range") chart.showRange(150 * M, 250 * M, 0);
+        else if (step === "tail") chart.apply(more(0, 1), { kind: "tail", from: to - from - 1 });
+        else if (step === "older") chart.apply(more(20, 0), { kind: "older", count: 20 });
+        else if (step === "all") chart.apply(more(20, 1), { kind: "all" });
+        else frame();
+      }
+      for (let n = 0; n < 3; n += 1) frame();
+      const shown = chart.sight;
+      const seen = [...ends(library.inSight()), (shown?.from ?? 0) / M, (shown?.to ?? 0) / M];
+      expect([...order, ...seen]).toEqual([...order, 150, 250, 150, 250]);
+    }
   });
 });
 

@@ -170,11 +170,14 @@ export class PriceChart {
     const hasGoneBack = (bars.at(-1)?.ts ?? -Infinity) < this.last;
     const begins = window.isEmpty || (hasGoneBack && !reachesEnd);
     const follows = begins || (reachesEnd && (hasGoneBack || position > -1));
-    const end = (follows ? bars.length : firstAt(bars, this.last + 1)) + (begins ? MARGIN_BARS : position);
-    const range = windowAround(window.sightUpTo(end), bars.length);
-    const staysInPlace = bars.length === 0 || (reachesEnd && !begins && range.to === bars.length); // by the library
+    const end = follows ? bars.length : firstAt(bars, this.last + 1);
+    const edge = end + (begins ? MARGIN_BARS : position);
+    const range = windowAround(window.sightUpTo(edge), bars.length);
+    // The library counts from the last bar. It does so from another one where bars come before it, or a position waits for its frame.
+    const isCounted = reachesEnd && window.isSettled && (follows || end === window.range.to);
+    const staysInPlace = bars.length === 0 || (isCounted && !begins && range.to === bars.length);
     this.count = bars.length;
-    window.take(range, staysInPlace ? null : end, () => this.draw());
+    window.take(range, staysInPlace ? null : edge, () => this.draw());
     for (const layer of this.layers) layer.apply(bars, { kind: "all" }, range);
   }
 
