@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,12 +124,22 @@ def lose_tail(broker: KafkaBroker, topic: str, size: int) -> int:
 
     The records of a cut batch are lost. The broker must have been killed.
     """
+    kept = {segment: max(written - size, 0) for segment, written in segment_sizes(broker, topic).items()}
+    return lose_rest(kept)
+
+
+def segment_sizes(broker: KafkaBroker, topic: str) -> dict[Path, int]:
+    """How many bytes the last segment of each partition has."""
+    segments = [max(folder.glob("*.log")) for folder in broker.data.glob(f"{topic}-*")]
+    return {segment: segment.stat().st_size for segment in segments}
+
+
+def lose_rest(kept: Mapping[Path, int]) -> int:
+    """Cut each segment to so many bytes; returns how many were cut. The broker must have been killed."""
     lost = 0
-    for folder in broker.data.glob(f"{topic}-*"):
-        segment = max(folder.glob("*.log"))
-        before = segment.stat().st_size
-        os.truncate(segment, max(before - size, 0))
-        lost += before - segment.stat().st_size
+    for segment, size in kept.items():
+        lost += segment.stat().st_size - size
+        os.truncate(segment, size)
     return lost
 
 
