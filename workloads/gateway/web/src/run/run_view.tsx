@@ -1,5 +1,6 @@
 // One run: its report, loaded again while the run or its replay goes on.
 import { useEffect, useMemo } from "preact/hooks";
+import type { Polled } from "../data/loadable";
 import { replays } from "../data/resources";
 import { AddressLink } from "../shell/router";
 import { useAll, useWatched } from "../shell/watched";
@@ -8,11 +9,17 @@ import { FailurePanel } from "./failure_panel";
 import { PlayHour, storedMarketOf } from "./play_hour";
 import { Report } from "./report";
 import { RunActions, SaveRows } from "./run_actions";
-import { equityOf, excursionsOf, holdOf, inputsOf, partOf, partsUntil, reportOf, settledAs, tradesOf } from "./run_parts";
+import { allEquityOf, equityOf, excursionsOf, holdOf, inputsOf, partOf, partsUntil, reportOf, settledAs, tradesOf } from "./run_parts";
 import "./run.css";
 import { choose, tradeNumber } from "./selection";
 import { SweepPanels } from "./sweep_panels";
-import type { RunReport, Trade } from "./types";
+import type { EquityRow, RunReport, Trade } from "./types";
+
+/** All points of a run, once its report says whether it has ended. */
+async function pointsOf(id: string, report: Polled<RunReport>): Promise<EquityRow[]> {
+  if (report.value === null) await report.refresh();
+  return allEquityOf(id, report.value);
+}
 
 const ofRun = (run: RunReport, trade: Trade): ChosenTrade => ({ run: run.run_id, exchange: run.exchange, replay: run.replay_uid, trade });
 
@@ -27,6 +34,7 @@ function OneRun({ id }: { id: string }) {
     report: useWatched(() => polled, []),
     inputs: useWatched(() => partOf(settled, () => inputsOf(id)), []),
     equity: useWatched(() => partOf(settled, () => equityOf(id)), []),
+    points: useWatched(() => partOf(settled, () => pointsOf(id, polled)), []),
     hold: useWatched(() => partOf(settled, () => holdOf(id)), []),
     trades: useWatched(() => partOf(settled, () => tradesOf(id)), []),
     excursions: useWatched(() => partOf(settled, () => excursionsOf(id)), []),
