@@ -6,7 +6,8 @@ import { AddressLink } from "../shell/router";
 import { useAll, useWatched } from "../shell/watched";
 import { chartAddress, ChartLink, type ChosenTrade, chosenTrade, openTradeAddress } from "./chosen_trade";
 import { FailurePanel } from "./failure_panel";
-import { PlayHour, storedMarketOf } from "./play_hour";
+import { hourOfRun, storedMarketOf } from "./hour";
+import { PlayHour } from "./play_hour";
 import { Report } from "./report";
 import { RunActions, SaveRows } from "./run_actions";
 import { allEquityOf, equityOf, excursionsOf, holdOf, inputsOf, partOf, partsUntil, reportOf, settledAs, tradesOf } from "./run_parts";
@@ -62,7 +63,7 @@ function OneRun({ id }: { id: string }) {
             trade: (trade: Trade, text: string) => <AddressLink address={chartAddress(ofRun(run, trade))}>{text}</AddressLink>,
           }),
           ...(run !== null && market !== null && {
-            play: (end: number, what: string) => <PlayHour run={run} market={market} known={known} end={end} what={what} />,
+            play: (end: number, what: string) => <PlayHour hour={hourOfRun(run, market, end, known)} what={what} />,
           }),
           equity: <SaveRows run={id} rows={["equity"]} />,
           trades: (
