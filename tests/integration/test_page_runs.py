@@ -337,7 +337,9 @@ def test_a_lost_hour_is_found_played_and_shared(gateway: Gateway, page: Page, st
         )
     page.goto(f"{gateway.url}/run/run-l")
     expect(page.locator(".headline")).to_contain_text(f"lowest at {at(trough, '%Y-%m-%d %H:%M')}")
-    panel(page, "Deepest drawdowns").get_by_role("link", name="Hour before the trough at 10×").click()
+    drawdowns = panel(page, "Deepest drawdowns")
+    expect(drawdowns.get_by_role("button", name="Hour before the trough at 10×")).to_be_enabled()
+    drawdowns.get_by_role("link", name="Change first…").click()
     yaml = page.locator("section[aria-label='YAML']")
     for line in ("kind: Replay", "exchange: coinbase", "speed: 10"):
         expect(yaml).to_contain_text(line)
@@ -349,7 +351,8 @@ def test_a_lost_hour_is_found_played_and_shared(gateway: Gateway, page: Page, st
     begin, end = min(zip(bars, bars[60:], strict=False), key=lambda hour: hour[1].close - hour[0].close)
     worst = page.get_by_label("Where it lost most")
     expect(worst).to_contain_text(f"Worst hour: {end.close - begin.close:,.2f}")
-    worst.get_by_role("link", name="Play at 10×").click()
+    expect(worst.get_by_role("button", name="Play at 10×")).to_be_enabled()
+    worst.get_by_role("link", name="Change first…").click()
     for name, ts in (("From", event_time(begin)), ("To", event_time(end))):
         expect(page.get_by_label(name, exact=True)).to_have_value(at(ts, LAYOUT))
 

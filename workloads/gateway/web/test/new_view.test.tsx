@@ -48,7 +48,7 @@ afterEach(async () => {
   vi.unstubAllGlobals();
 });
 
-const MADE = { kind: "Feed", metadata: { name: "my-feed", namespace: "default", uid: "u" } };
+const MADE = { kind: "Feed", metadata: { name: "my-feed", namespace: "default", uid: "u" }, spec: { exchange: "kraken", symbols: ["BTC/USD"] } };
 
 it("is applied without a check that would find its name taken", async () => {
   await press("Apply");
@@ -56,6 +56,7 @@ it("is applied without a check that would find its name taken", async () => {
   await after(2_000);
   expect(posted.map(({ isCheck }) => isCheck)).toEqual([false]);
   expect(text()).toContain("Feed default/my-feed is made.");
+  expect(place.querySelector("#outcome a")?.getAttribute("href")).toBe("/?symbol=kraken%3ABTC%2FUSD&replay=&run=");
 });
 
 it("has nothing of another form where another kind is chosen, and keeps what the address has of its own", async () => {

@@ -7,7 +7,7 @@ import type { Loadable } from "../data/loadable";
 import type { RunFeed } from "../data/run_feed";
 import { isOfMarket } from "../deck/defaults";
 import {
-  addressProblem, parameter, replay, resolutionOf, run, runExchange, symbolOf, symbolProblem, wantedSight,
+  addressProblem, awaitedMarket, parameter, replay, resolutionOf, run, runExchange, starting, symbolOf, symbolProblem, wantedSight,
 } from "../deck/selection";
 import { forgetSeen, sawBar } from "../deck/replay_state";
 import { tellSight } from "../deck/sights";
@@ -17,7 +17,7 @@ import type { DrawnTrade } from "../run/open_trade";
 import { Unreachable } from "../shell/panel";
 import { colors } from "../shell/theme";
 import { canControl, shownLength } from "../transport/actions";
-import { openHourFrom } from "../transport/hour_form";
+import { playHourFrom } from "../transport/hour_from";
 import { seek } from "../transport/seeks";
 import { takeBar } from "../transport/strip_data";
 import { ChartModel } from "./chart_model";
@@ -45,7 +45,7 @@ export function ChartView({ number, runFeed, trade, empty }: ChartViewProps) {
       onCrosshair: (ts) => (hovered.value = ts),
       onShiftClick: (ts) => {
         if (canControl.peek()) void seek(ts, { paused: false });
-        else openHourFrom(ts);
+        else playHourFrom(ts);
       },
       onBar: (symbol, bar, closes) => {
         sawBar(symbol, bar, closes);
@@ -127,6 +127,7 @@ function NoBars({ reason }: { reason: string }) {
 /** What covers a chart without bars. */
 function Cover({ number, model, empty }: { number: number; model: ChartModel; empty: ComponentChildren }) {
   void model.drawn.value;
+  const awaited = starting.value !== null ? `${starting.value} starts` : awaitedMarket.value !== null ? `No bars of ${awaitedMarket.value} yet` : null;
   const { state, error } = { state: model.state.value, error: model.error.value };
   if (state === "unreachable") return <div class="chart-cover"><Unreachable error={error ?? ""} /></div>;
   if (state === "refused") return <div class="chart-cover"><NoBars reason={error ?? ""} /></div>;
@@ -135,7 +136,7 @@ function Cover({ number, model, empty }: { number: number; model: ChartModel; em
     return (
       <div class="chart-cover" id="empty">
         {addressProblem.value !== null && <p class="stale">{addressProblem.value}</p>}
-        {empty}
+        {awaited === null ? empty : <p class="note loading" role="status">{awaited}</p>}
       </div>
     );
   if (model.bars.length === 0) return <div class="chart-cover note">No bars yet: the replay is at its start.</div>;

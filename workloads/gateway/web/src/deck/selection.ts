@@ -1,7 +1,7 @@
 // What the Deck shows: what its address says, and defaults for the rest. A chart of the grid has parameters of its own.
 import { batch, computed, effect, type ReadonlySignal, signal } from "@preact/signals";
-import { played, resolutions, runs, storedSymbols } from "../data/resources";
-import type { PlayedReplay, Resolution } from "../data/types";
+import { played, replays, resolutions, runs, storedSymbols } from "../data/resources";
+import { FINAL_PHASES, type PlayedReplay, type Resolution } from "../data/types";
 import { deckAddress, navigate } from "../shell/router";
 import { OPEN_TRADE } from "../run/chosen_trade";
 import { defaultReplay, defaultRun, isOfMarket, namedReplay, namedSymbol, replayOf, shownSymbol, symbolsOf } from "./defaults";
@@ -90,10 +90,22 @@ export const replay = computed<PlayedReplay | null>(() => {
   return wanted === null ? defaultReplay(known, shown.value) : namedReplay(known, wanted);
 });
 
+/** The Replay that the address names by its uid, while it has played nothing: it was just made, or has failed at its start. */
+const named = computed(() => {
+  if (played.value === null || replay.value !== null) return null;
+  const found = (replays.value ?? []).find(({ metadata }) => metadata.uid === wantedReplay.value);
+  return found === undefined || found.status?.phase === "Complete" ? null : found;
+});
+const hasFailed = computed(() => FINAL_PHASES.includes(named.value?.status?.phase ?? ""));
+
+/** The name of the Replay that will be shown once it has started; null where there is none. */
+export const starting = computed<string | null>(() => (named.value === null || hasFailed.value ? null : named.value.metadata.name));
+
 /** What is wrong with the address; null where it can be shown. */
 export const addressProblem = computed<string | null>(() => {
   const wanted = wantedReplay.value;
-  if (wanted === null || wanted === "" || replay.value !== null || played.value === null) return null;
+  if (wanted === null || wanted === "" || replay.value !== null || played.value === null || starting.value !== null) return null;
+  if (hasFailed.value) return `${named.value?.metadata.name}: ${named.value?.status?.message ?? ""}`;
   return `replay: got ${wanted}, expected the name or uid of one that has started`;
 });
 
@@ -106,7 +118,7 @@ export const run = computed(() => {
 
 export const runId = computed(() => run.value?.run_id ?? null);
 /** The uid of the shown replay, or what names it while the replays are not known: "" for none, null where the newest will be shown. */
-const replayName = computed(() => replay.value?.uid ?? (played.value === null ? wantedReplay.value : ""));
+const replayName = computed(() => replay.value?.uid ?? (played.value === null || starting.value !== null ? wantedReplay.value : ""));
 /** Whether a replay is shown, or will be. */
 export const hasReplay = computed(() => replayName.value !== "");
 /** Whether the shown run is, or may be, of other data than the replay: the gateway does not limit it to that one's position. */
@@ -119,11 +131,20 @@ export const tradeNumber = computed(() => (/^\d{1,15}$/.test(parameter("trade") 
 /** Whether the shown trade is that which the run has open. */
 export const isOpenTrade = computed(() => parameter("trade") === OPEN_TRADE);
 
-/** The symbols that charts can show now. */
-export const symbols = computed(() => symbolsOf(replay.value, storedSymbols.value));
+const NO_SYMBOLS: readonly string[] = [];
+
+/** The symbols that charts can show now. Before a replay starts there are none: bars of the store would tell what comes. */
+export const symbols = computed(() => (starting.value === null ? symbolsOf(replay.value, storedSymbols.value) : NO_SYMBOLS));
+
+/** The market that the address wants without a replay, while the store has nothing of it: no other one takes its place. */
+export const awaitedMarket = computed<string | null>(() => {
+  const wanted = parameter("symbol") ?? "";
+  return parameter("replay") === "" && wanted !== "" && namedSymbol(symbols.value, wanted) === undefined ? wanted : null;
+});
 
 /** The symbol of a chart; those beside the first have its symbol as their default. */
 export function symbolOf(chart: number): string {
+  if (awaitedMarket.value !== null) return "";
   const first = shownSymbol(symbols.value, parameter("symbol"), run.value);
   const wanted = chart === 0 ? null : parameter("symbol", chart);
   return wanted === null ? first : shownSymbol(symbols.value, wanted, null);
@@ -131,7 +152,7 @@ export function symbolOf(chart: number): string {
 
 /** What is wrong with the wanted symbol of a chart, which shows another one in its place; null where nothing is. */
 export function symbolProblem(chart: number): string | null {
-  if (addressProblem.value !== null) return addressProblem.value;
+  if (addressProblem.value !== null || awaitedMarket.value !== null) return addressProblem.value;
   const wanted = parameter("symbol", chart) ?? "";
   const known = symbols.value;
   const isLoading = played.value === null || known.length === 0;

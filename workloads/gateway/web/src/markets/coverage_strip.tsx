@@ -5,6 +5,7 @@ import { navigate } from "../shell/router";
 import { ChartLink } from "./chart_link";
 import { holeAddress, holesText, nameOf, type SeriesRow, storedText } from "./coverage";
 import { axisText, axisTicks, cellsOf, columnText, type DayAxis, holeIn, kindOf, pathsOf } from "./coverage_axis";
+import { showHoles } from "./coverage_holes";
 import type { SeriesCoverage } from "./types";
 
 const TICK_WIDTH = 96;
@@ -37,7 +38,11 @@ function RowContent({ row, axis, width }: { row: SeriesRow; axis: DayAxis; width
         <ChartLink symbol={row.symbol.symbol} interval={row.series.interval}>{nameOf(row)}</ChartLink>
         {summary !== null && (
           <p class="summary">
-            <b data-lacks={summary.holes > 0}>{holesText(summary)}</b>
+            <b data-lacks={summary.holes > 0}>
+              {summary.holes === 0 ? holesText(summary) : (
+                <button type="button" class="link" title="List the holes" onClick={() => showHoles(row)}>{holesText(summary)}</button>
+              )}
+            </b>
             {`: ${storedText(summary)}`}
           </p>
         )}
