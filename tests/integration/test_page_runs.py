@@ -171,8 +171,8 @@ def test_two_runs_are_compared_by_keyboard_alone(gateway: Gateway, page: Page, s
     page.keyboard.press("Space")
     expect(panel(page, "Trades that differ")).to_contain_text("not made")
     expect(panel(page, "Trades that differ")).to_contain_text(f"{profits[-1]:,.2f}")
-    expect(panel(page, "Trades that differ")).to_contain_text("1 trades that not all runs made")
-    expect(panel(page, "Params that differ")).to_contain_text("fast")
+    expect(panel(page, "Trades that differ")).to_contain_text("1 trade was not made by all runs")
+    expect(panel(page, "Inputs that differ")).to_contain_text("fast")
     expect(panel(page, "Figures")).to_contain_text("Return")
     expect(page.locator(".plot canvas")).to_have_count(1)
     assert page.url.count("run=") == 2

@@ -36,7 +36,7 @@ export function ComparedCurves({ runs, curves }: { runs: RunSummary[]; curves: N
   }, [scheme, names]);
   const data = useMemo<uPlot.AlignedData>(() => [curves.ts, ...curves.values], [curves]);
   const ends = curves.values.map((values, i) => `${labels[i]} ends at ${number(values.findLast((value) => value !== null))}`);
-  return <Plot options={options} data={data} height={HEIGHT} label={`Equity, 100 at the begin: ${ends.join(", ")}`} />;
+  return <Plot options={options} data={data} height={HEIGHT} label={`Equity, 100 at the start: ${ends.join(", ")}`} />;
 }
 
 function Heads({ runs, first }: { runs: RunSummary[]; first: string[] }) {
@@ -57,17 +57,17 @@ function Heads({ runs, first }: { runs: RunSummary[]; first: string[] }) {
   );
 }
 
-export function ComparedParams({ comparison }: { comparison: Comparison }) {
+export function ComparedInputs({ runs, rows }: { runs: RunSummary[]; rows: Compared[] }) {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Params that differ, by run">
+    <div class="scroll" tabIndex={0} role="region" aria-label="Inputs that differ, by run">
       <table>
-        <Heads runs={comparison.runs} first={["Param"]} />
+        <Heads runs={runs} first={["Input"]} />
         <tbody>
-          {comparison.params.map(({ name, values }) => (
+          {rows.map(({ name, values }) => (
             <tr key={name}>
               <th scope="row">{name}</th>
               {values.map((value, i) => (
-                <td class="number" key={i}>{value === null ? MISSING : plain(value)}</td>
+                <td class="number input" key={i}>{value === null ? MISSING : plain(value)}</td>
               ))}
             </tr>
           ))}
@@ -132,7 +132,7 @@ interface TradesProps {
 export function ComparedTrades(props: TradesProps) {
   const shown = props.differences.slice(0, TRADES_SHOWN);
   const missing = props.differences.filter(({ is }) => is === "missing").length;
-  const text = `${number(missing, 0)} trades that not all runs made, ${number(props.differences.length - missing, 0)} with other prices or sizes`;
+  const text = tradeCountText(missing, props.differences.length - missing);
   const cut = props.isCut ? "; not all trades are loaded, so later ones may seem missing" : "";
   return (
     <>
@@ -157,6 +157,15 @@ export function ComparedTrades(props: TradesProps) {
       </div>
     </>
   );
+}
+
+/** Such as: 1 trade was not made by all runs; 84 trades have other prices or sizes. */
+export function tradeCountText(missing: number, changed: number): string {
+  const counted = (count: number) => `${number(count, 0)} ${count === 1 ? "trade" : "trades"}`;
+  return [
+    ...(missing === 0 ? [] : [`${counted(missing)} ${missing === 1 ? "was" : "were"} not made by all runs`]),
+    ...(changed === 0 ? [] : [`${counted(changed)} ${changed === 1 ? "has" : "have"} other prices or sizes`]),
+  ].join("; ");
 }
 
 export const tradeText = (trade: Trade | null, decimals: Decimals): string =>
