@@ -56,6 +56,27 @@ it("has the series that lacks most on top, its holes as links, and the form that
   expect([form.get("live"), form.get("symbols"), form.get("backfill"), form.get("until")]).toEqual(["x", "C90", "1970-01-02T00:00:00Z", "1970-01-02T01:30:00Z"]);
 });
 
+it("has those that the filters of the table leave, and keeps ticked ones", async () => {
+  const others = [market("A5"), { ...market("B0"), symbol: "y:B0", exchange: "y" }];
+  history.replaceState(null, "", "/markets?exchange=y");
+  startRouter();
+  void show(others);
+  await after(1_000);
+  expect(texts(".coverage li a")).toEqual(["y:B0, 1m"]);
+  history.replaceState(null, "", "/markets?find=a5");
+  startRouter();
+  await after(1_000);
+  expect(texts(".coverage li a")).toEqual(["x:A5, 1m"]);
+  history.replaceState(null, "", "/markets?find=nothing");
+  startRouter();
+  await after(1_000);
+  expect(texts(".panel .note")).toEqual(["None of the symbols that the filters leave has bars of its own"]);
+  history.replaceState(null, "", "/markets?exchange=y&symbol=x:A5");
+  startRouter();
+  await after(1_000);
+  expect(texts(".coverage li a")).toEqual(["x:A5, 1m"]);
+});
+
 it("has those of the ticked symbols where its address says so", async () => {
   history.replaceState(null, "", "/markets?covered=chosen+symbols");
   window.dispatchEvent(new PopStateEvent("popstate"));
