@@ -149,7 +149,7 @@ def test_the_entry_of_an_open_trade_is_shown_on_the_chart(gateway: Gateway, page
     page.goto(f"{gateway.url}/run/run-a")
     panel(page, "Open at the end").get_by_role("link", name="Show the entry").click()
     wait_for(page, "trade", str(bars[200].ts))
-    expect(page.locator("#trade")).to_contain_text("Open trade: long, since 2018-04-04 03:21")
+    expect(page.locator("#trade")).to_contain_text("Open trade: long, since the bar of 2018-04-04 03:20")
     save_screenshot(page, "open-trade")
     page.get_by_role("button", name="Hide the trade").click()
     wait_for(page, "trade", "")

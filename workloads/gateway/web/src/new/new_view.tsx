@@ -150,7 +150,7 @@ function Result({ outcome, isAsked }: { outcome: Outcome | null; isAsked: boolea
 function MadeNote({ made: { kind, namespace, name } }: { made: Made }) {
   return (
     <p class="fits">
-      {`${kind} ${namespace}/${name} is made. `}
+      {`${kind} ${namespace}/${name} was created. `}
       <Link to={{ view: "deck" }}>Open the Deck</Link>
     </p>
   );

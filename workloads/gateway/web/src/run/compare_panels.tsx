@@ -4,6 +4,7 @@ import type uPlot from "uplot";
 import { denoised, MISSING, number, signedNumber, size, time } from "../format";
 import { colors } from "../shell/theme";
 import { Link } from "../shell/router";
+import { barOf } from "./bar_times";
 import { type Compared, type Comparison, differences, differs, type NormalisedCurves, runLabels, type TradeDifference } from "./compare";
 import { plain } from "./inputs_panel";
 import { amountAxis, Plot, type PlotOptions, TIME, timeAxis, UTC } from "./plot";
@@ -131,6 +132,7 @@ interface TradesProps {
 
 export function ComparedTrades(props: TradesProps) {
   const shown = props.differences.slice(0, TRADES_SHOWN);
+  const interval = props.runs[0]?.interval ?? "";
   const missing = props.differences.filter(({ is }) => is === "missing").length;
   const text = tradeCountText(missing, props.differences.length - missing);
   const cut = props.isCut ? "; not all trades are loaded, so later ones may seem missing" : "";
@@ -139,14 +141,14 @@ export function ComparedTrades(props: TradesProps) {
       <p class="note">{`${text}${shown.length < props.differences.length ? `; the first ${TRADES_SHOWN} are shown` : ""}${cut}`}</p>
       <div class="scroll rows" tabIndex={0} role="region" aria-label="Trades that differ, by run">
         <table>
-          <Heads runs={props.runs} first={["Symbol", "Side", "Entry", "Exit"]} />
+          <Heads runs={props.runs} first={["Symbol", "Side", "Entry bar", "Exit bar"]} />
           <tbody>
             {shown.map((row, i) => (
               <tr key={i}>
                 <td>{row.symbol}</td>
                 <td>{row.side}</td>
-                <td>{time(row.entry_ts)}</td>
-                <td>{time(row.exit_ts)}</td>
+                <td>{time(barOf(row.entry_ts, interval))}</td>
+                <td>{time(barOf(row.exit_ts, interval))}</td>
                 {row.trades.map((trade, run) => (
                   <td class="number" key={run}>{tradeText(trade, props.decimals)}</td>
                 ))}
