@@ -79,6 +79,27 @@ it("leads from the name of a series to its chart, and from the number of its hol
   expect(document.activeElement?.tagName).toBe("SUMMARY");
 });
 
+it("has those that the filters of the table leave, and keeps ticked ones", async () => {
+  const others = [market("A5"), { ...market("B0"), symbol: "y:B0", exchange: "y" }];
+  history.replaceState(null, "", "/markets?exchange=y");
+  startRouter();
+  void show(others);
+  await after(1_000);
+  expect(texts(".coverage li a")).toEqual(["y:B0, 1m"]);
+  history.replaceState(null, "", "/markets?find=a5");
+  startRouter();
+  await after(1_000);
+  expect(texts(".coverage li a")).toEqual(["x:A5, 1m"]);
+  history.replaceState(null, "", "/markets?find=nothing");
+  startRouter();
+  await after(1_000);
+  expect(texts(".panel .note")).toEqual(["None of the symbols that the filters leave has bars of its own"]);
+  history.replaceState(null, "", "/markets?exchange=y&symbol=x:A5");
+  startRouter();
+  await after(1_000);
+  expect(texts(".coverage li a")).toEqual(["x:A5, 1m"]);
+});
+
 it("has those of the ticked symbols where its address says so", async () => {
   history.replaceState(null, "", "/markets?covered=chosen+symbols");
   window.dispatchEvent(new PopStateEvent("popstate"));

@@ -51,6 +51,8 @@ describe("a field", () => {
     expect([valueOf("number", " 1.5 "), valueOf("number", "x"), valueOf("text", ""), valueOf("flag", "true"), valueOf("flag", "")]).toEqual([
       1.5, "x", undefined, true, undefined,
     ]);
+    const times = ["2018-04-05 17:24", "2018-04-05", "2018-04-05T17:24:30Z", "2018-04-05T17:24:00+02:00", "noon"].map((text) => valueOf("time", text));
+    expect(times).toEqual(["2018-04-05T17:24:00Z", "2018-04-05", "2018-04-05T17:24:30Z", "2018-04-05T17:24:00+02:00", "noon"]);
     expect(valueOf("list", "BTC/USD, ETH/USD  LTC/USD,")).toEqual(["BTC/USD", "ETH/USD", "LTC/USD"]);
   });
 

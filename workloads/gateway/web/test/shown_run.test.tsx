@@ -36,7 +36,7 @@ describe("a run that has ended", () => {
   it("has the trade that the address names on the chart, until it is hidden", async () => {
     history.replaceState(null, "", "/?run=r1&trade=3");
     await show();
-    await see("#trade", "Trade 3: long, 1970-01-01 00:04 to 1970-01-01 00:06");
+    await see("#trade", "Trade 3: long, from the bar of 1970-01-01 00:03 to that of 1970-01-01 00:05");
     await eventually(() => expect(chart()?.["trade"]).toBe(`${3 * M} ${5 * M}`));
     place.querySelector<HTMLButtonElement>("#trade button")?.click();
     await eventually(() => expect(chart()?.["trade"]).toBe(""));
@@ -54,7 +54,7 @@ describe("a run that has ended", () => {
     tell({ position: null, epoch: "2.0" });
     expect(text("#trade")).toContain("expected a trade");
     tell({ position: 6 * M, epoch: "3.0" });
-    await see("#trade", "Trade 3: long, 1970-01-01 00:04 to 1970-01-01 00:06");
+    await see("#trade", "Trade 3: long, from the bar of 1970-01-01 00:03 to that of 1970-01-01 00:05");
   });
 
   it("is not drawn on the chart of another exchange", async () => {
@@ -197,7 +197,7 @@ describe("a run that has ended", () => {
     const ticks = () => place.querySelector(".strip .buy")?.getAttribute("d")?.split("M").length;
     await eventually(() => expect(ticks()).toBe(2));
     tell({ position: 12 * M });
-    await see("#trade", "Trade 4: long, 1970-01-01 00:05 to 1970-01-01 00:12");
+    await see("#trade", "Trade 4: long, from the bar of 1970-01-01 00:04 to that of 1970-01-01 00:11");
   });
 
   it("of the store is shown whole although no replays are known, where the address names none", async () => {
@@ -208,7 +208,7 @@ describe("a run that has ended", () => {
     await subscribed("run");
     receive({ type: "run", id: idOf("run"), state: "complete", message: "", shown_until: null, value: 4_321, ts: 12 * M });
     await see(".drawer", "4,321");
-    await see("#trade", "Trade 4: long, 1970-01-01 00:05 to 1970-01-01 00:12");
+    await see("#trade", "Trade 4: long, from the bar of 1970-01-01 00:04 to that of 1970-01-01 00:11");
   });
 
   it("has nothing of a trade right of the last bar, and says so of a trade that it lacks", async () => {

@@ -7,7 +7,8 @@ import type { Loadable } from "../data/loadable";
 import type { RunFeed } from "../data/run_feed";
 import { isOfMarket } from "../deck/defaults";
 import {
-  addressProblem, awaitedMarket, parameter, replay, resolutionOf, run, runExchange, starting, symbolOf, symbolProblem, wantedSight,
+  addressProblem, awaitedMarket, choose, noSight, parameter, replay, resolutionOf, run, runExchange, starting, symbolOf,
+  symbolProblem, wantedSight,
 } from "../deck/selection";
 import { forgetSeen, sawBar } from "../deck/replay_state";
 import { tellSight } from "../deck/sights";
@@ -55,7 +56,7 @@ export function ChartView({ number, runFeed, trade, empty }: ChartViewProps) {
     });
     model.value = made;
     drawings.value = new DrawingLayer(made);
-    const endSight = tellSight(number, () => made.chart.sight);
+    const endSight = tellSight(number, () => ({ sight: made.chart.sight, isFollowing: made.chart.isFollowing }));
     return () => {
       endSight();
       drawings.value?.dispose();
@@ -109,10 +110,20 @@ export function ChartView({ number, runFeed, trade, empty }: ChartViewProps) {
           role="figure"
           aria-label="Candles and volume; the run's fills, and its equity below"
         />
+        {model.value?.isOffTip.value === true && <ToNewest number={number} model={model.value} />}
         {model.value !== null && <Cover number={number} model={model.value} empty={empty} />}
       </div>
     </section>
   );
+}
+
+/** The address has no times any more: they would lead back. */
+function ToNewest({ number, model }: { number: number; model: ChartModel }) {
+  const go = () => {
+    choose(noSight(number), true);
+    model.showNewest();
+  };
+  return <button class="to-newest" onClick={go}>To the newest bar</button>;
 }
 
 function NoBars({ reason }: { reason: string }) {

@@ -5,6 +5,7 @@ import type { Loadable } from "../data/loadable";
 import type { RunFeed } from "../data/run_feed";
 import type { Run, RunFigures } from "../data/types";
 import { MISSING, number, percent } from "../format";
+import { barOf } from "../run/bar_times";
 import type { DrawnTrade } from "../run/open_trade";
 import { PlayHour } from "../run/play_hour";
 import { Panel } from "../shell/panel";
@@ -13,7 +14,8 @@ import { hourAround } from "../transport/hour_from";
 import { runsOfMarket } from "./defaults";
 import { type Figure, figuresSoFar, toneOf } from "./figures_so_far";
 import { layout } from "./layout";
-import { choose, isBorrowed, isOpenTrade, parameter, replay, run, tradeNumber } from "./selection";
+import { putAwayText } from "./put_away";
+import { choose, isBorrowed, isElsewhere, isOpenTrade, parameter, replay, run, tradeNumber } from "./selection";
 
 // The metrics of a run that are shown; its report has all of them.
 const SHOWN_METRICS: readonly [metric: string, name: string][] = [
@@ -50,6 +52,8 @@ export function RunDrawer({ feed, trade, format }: RunDrawerProps) {
         {() =>
           shown !== null && (
             <>
+              <PutAwayNote />
+              {isElsewhere.value && <p class="note">{`It traded ${shown.symbols.join(", ")} of ${shown.exchange}, which the first chart does not show.`}</p>}
               {isBorrowed.value ? <Borrowed run={shown} feed={feed} format={format} /> : <Figures feed={feed} format={format} />}
               <p class="note">
                 <Link to={{ view: "run", id: shown.run_id }}>Report</Link>
@@ -96,7 +100,8 @@ function NoRun({ all }: { all: readonly Run[] }) {
   const others = shown === null ? [] : runsOfMarket(all, shown).slice(0, OFFERED_RUNS);
   return (
     <>
-      <p>No run on this replay.</p>
+      <PutAwayNote />
+      <p>{shown === null ? "No run of this market." : "No run on this replay."}</p>
       {others.map(({ run_id, name }) => (
         <p key={run_id}>
           <button onClick={() => choose({ run: run_id, replay: shown?.uid ?? null })}>{`Show ${name} here`}</button>
@@ -104,6 +109,11 @@ function NoRun({ all }: { all: readonly Run[] }) {
       ))}
     </>
   );
+}
+
+function PutAwayNote() {
+  const text = putAwayText();
+  return text === null ? null : <p class="note stale" role="status">{text}</p>;
 }
 
 /** Figures up to the position: those of the whole run would tell what comes after it. */
@@ -165,7 +175,7 @@ function ShownTrade({ run: of, trade: { value, error }, format }: ShownTradeProp
   const hour = value === null ? null : hourAround(of, value);
   return (
     <p class="note" id="trade">
-      {value !== null && `${tradeText(value, format)} `}
+      {value !== null && `${tradeText(value, of.interval, format)} `}
       {value === null && <span class="stale">{error ?? "Loading the trade"} </span>}
       <button onClick={() => choose({ trade: null })}>Hide the trade</button>{" "}
       {hour !== null && <PlayHour hour={hour} what="Play this hour" />}
@@ -173,9 +183,11 @@ function ShownTrade({ run: of, trade: { value, error }, format }: ShownTradeProp
   );
 }
 
-function tradeText({ seq, side, entry_ts, exit_ts }: DrawnTrade, format: (ts: number | null) => string): string {
-  if (exit_ts === null) return `Open trade: ${side}, since ${format(entry_ts)}`;
-  return `Trade ${seq}: ${side}, ${format(entry_ts)} to ${format(exit_ts)}`;
+/** By the bars on which the chart draws its ends. */
+function tradeText({ seq, side, entry_ts, exit_ts }: DrawnTrade, interval: string, format: (ts: number | null) => string): string {
+  const bar = (ts: number) => format(barOf(ts, interval));
+  if (exit_ts === null) return `Open trade: ${side}, since the bar of ${bar(entry_ts)}`;
+  return `Trade ${seq}: ${side}, from the bar of ${bar(entry_ts)} to that of ${bar(exit_ts)}`;
 }
 
 /** The figures of a run, in their order. */

@@ -4,8 +4,8 @@ import { played, replays, resolutions, runs, storedSymbols } from "../data/resou
 import { FINAL_PHASES, type PlayedReplay, type Resolution } from "../data/types";
 import { deckAddress, navigate } from "../shell/router";
 import { OPEN_TRADE } from "../run/chosen_trade";
-import { defaultReplay, defaultRun, isOfMarket, namedReplay, namedSymbol, replayOf, shownSymbol, symbolsOf } from "./defaults";
-import { type Sight, sightOf } from "./sights";
+import { defaultReplay, defaultRun, hasTraded, isOfMarket, marketOf, namedReplay, namedSymbol, replayOf, shownSymbol, symbolsOf } from "./defaults";
+import { isFollowing, type Sight, sightOf } from "./sights";
 
 export const CHARTS_MAX = 4;
 
@@ -42,6 +42,18 @@ export function chosenAddress(): string {
   for (const [name, value] of Object.entries(shownNow)) if (value !== "") all.set(name, value);
   for (let chart = 0; chart < chartCount.peek(); chart += 1)
     for (const [name, ts] of Object.entries(sightOf(chart) ?? {})) all.set(parameterName(name, chart), String(ts));
+  return `/?${all.toString()}`;
+}
+
+/**
+ * The same for somebody else. A chart that shows the newest bar of what goes on has no times: a range would hold the other's
+ * chart where this one is now.
+ */
+export function sharedAddress(): string {
+  const all = new URLSearchParams(chosenAddress().slice("/?".length));
+  if (replay.peek()?.ended === true) return `/?${all.toString()}`;
+  for (let chart = 0; chart < chartCount.peek(); chart += 1)
+    if (isFollowing(chart)) for (const name of Object.keys(noSight(chart))) all.delete(name);
   return `/?${all.toString()}`;
 }
 
@@ -112,7 +124,10 @@ export const addressProblem = computed<string | null>(() => {
 export const run = computed(() => {
   const wanted = parameter("run");
   const known = runs.value ?? [];
-  if (wanted === null) return defaultRun(known, replay.value);
+  const market = marketOf(parameter("symbol") ?? "");
+  // Beside a market of the store no run of another one is shown that nobody has chosen.
+  const candidates = replay.value === null && market !== "" ? known.filter((each) => hasTraded(each, market)) : known;
+  if (wanted === null) return defaultRun(candidates, replay.value);
   return known.find(({ run_id }) => run_id === wanted) ?? null;
 });
 
@@ -123,6 +138,8 @@ const replayName = computed(() => replay.value?.uid ?? (played.value === null ||
 export const hasReplay = computed(() => replayName.value !== "");
 /** Whether the shown run is, or may be, of other data than the replay: the gateway does not limit it to that one's position. */
 export const isBorrowed = computed(() => hasReplay.value && run.value !== null && run.value.replay_uid !== replayName.value);
+/** Whether the shown run has not traded what the first chart shows. */
+export const isElsewhere = computed(() => run.value !== null && symbolOf(0) !== "" && !hasTraded(run.value, marketOf(symbolOf(0))));
 export const runExchange = computed(() => run.value?.exchange ?? null);
 
 /** The number of the run's trade that is shown; null for none. */

@@ -153,7 +153,7 @@ function MadeNote({ made }: { made: Made }) {
   const { address: shown, text } = placeOf(made);
   return (
     <p class="fits">
-      {`${kind} ${namespace}/${name} is made. `}
+      {`${kind} ${namespace}/${name} was created. `}
       <AddressLink address={shown}>{text}</AddressLink>
     </p>
   );

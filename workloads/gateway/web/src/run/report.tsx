@@ -110,7 +110,7 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
           </Panel>
           <Panel title="Trades" actions={actions?.trades} of={ofTrades} class="wide" empty={noTrades}>
             {(found) => (
-              <TradesTable rows={found} leftOut={trades?.leftOut ?? null} decimals={decimals} chosen={chosen} choose={choose} />
+              <TradesTable rows={found} leftOut={trades?.leftOut ?? null} decimals={decimals} interval={run?.interval ?? ""} chosen={chosen} choose={choose} />
             )}
           </Panel>
           <Panel title="Months and years" of={parts.report} class="wide" empty={({ periods }) => (periods?.length ? null : <p>{untilEnd(parts, "No whole trading day")}</p>)}>
@@ -125,7 +125,7 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
           <Panel title="Excursions" of={combined(ofTrades, parts.excursions)} empty={([found, { missing }]) => noTrades(found) ?? (missing ? <p>No excursions: {missing}.</p> : null)}>
             {([found]) => <ExcursionPlots rows={found} choose={choose} />}
           </Panel>
-          <Panel title="Deepest drawdowns" of={parts.report} empty={({ drawdowns }) => (drawdowns?.length ? null : <p>{untilEnd(parts, "No drawdown")}</p>)}>
+          <Panel title="Deepest drawdowns" class="wide" of={parts.report} empty={({ drawdowns }) => (drawdowns?.length ? null : <p>{untilEnd(parts, "No drawdown")}</p>)}>
             {({ drawdowns }) => <Drawdowns rows={drawdowns ?? []} play={actions?.play} />}
           </Panel>
           <Panel title="Open at the end" of={parts.report} empty={({ positions, orders }) => (positions?.length || orders?.length ? null : <p>{untilEnd(parts, "No open positions, no unfilled orders")}</p>)}>
@@ -239,10 +239,15 @@ function AllFigures({ run }: { run: RunReport }) {
   );
 }
 
-/** A figure's name as a sentence has it: max_drawdown_percent is Max drawdown. */
+/** Of these there is an amount of money and a share. */
+const OF_TRADE = /^(average|best|worst)_trade(_percent)?$/;
+const WRITTEN: Record<string, string> = { sqn: "SQN", cagr: "CAGR", sharpe: "Sharpe", sortino: "Sortino", calmar: "Calmar", mae: "MAE", mfe: "MFE" };
+
+/** A figure's name as a sentence has it: max_drawdown_percent is Max drawdown, and probabilistic_sharpe Probabilistic Sharpe. */
 export function figureName(name: string): string {
-  const words = name.replace(/_percent$/, "").replaceAll("_", " ");
-  return words.charAt(0).toUpperCase() + words.slice(1);
+  const words = name.replace(/_percent$/, "").split("_").map((word) => WRITTEN[word] ?? word).join(" ");
+  const unit = OF_TRADE.test(name) ? (name.endsWith("_percent") ? " (%)" : " (money)") : "";
+  return words.charAt(0).toUpperCase() + words.slice(1) + unit;
 }
 
 export const figureText = (name: string, value: number | null): string =>

@@ -4,17 +4,10 @@ import { position } from "../deck/replay_state";
 import { replay } from "../deck/selection";
 import { time } from "../format";
 import { Modal } from "../shell/modal";
+import { parseTime } from "../written_time";
 import { dialog, noControls } from "./actions";
 import { canPlayHour, changeHourFrom, playHourFrom } from "./hour_from";
 import { seek } from "./seeks";
-
-/** The time that a reader has written, as UTC: 2018-04-04, 2018-04-04 12:30, or with seconds. Null for another text. */
-export function parseTime(text: string): number | null {
-  const match = /^\s*(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2})?))?\s*$/.exec(text);
-  if (match === null) return null;
-  const ms = Date.parse(`${match[1]}T${match[2] ?? "00:00"}Z`);
-  return Number.isNaN(ms) ? null : ms;
-}
 
 export function JumpDialog() {
   const shown = replay.value;

@@ -221,7 +221,9 @@ it.each([
 
 describe("names", () => {
   it.each([
-    ["max_drawdown_percent", 1.5, "Max drawdown", "1.50 %"], ["trades", 1_200, "Trades", "1,200"], ["sqn", 1.234, "Sqn", "1.23"],
+    ["max_drawdown_percent", 1.5, "Max drawdown", "1.50 %"], ["trades", 1_200, "Trades", "1,200"], ["sqn", 1.234, "SQN", "1.23"],
+    ["cagr_percent", 1, "CAGR", "1.00 %"], ["probabilistic_sharpe", 0.5, "Probabilistic Sharpe", "0.50"],
+    ["average_trade", -3.99, "Average trade (money)", "-3.99"], ["average_trade_percent", 1, "Average trade (%)", "1.00 %"],
   ])("%s", (name, value, shown, text) => expect([figureName(name), figureText(name, value)]).toEqual([shown, text]));
   it("of files are those of the gateway, without folders", () => {
     expect(fileName('attachment; filename="trades.csv"')).toBe("trades.csv");
