@@ -72,6 +72,7 @@ function withoutBreaks(found: readonly { from: number; to: number }[]): Pick<Str
 }
 
 const dateOf = (ts: number): string => new Date(ts).toISOString().slice(0, 10);
+const firstOf = (stretches: readonly Stretch[]): Stretch => stretches[0] as Stretch; // an axis has one at least
 const endOf = ({ from, days }: Stretch): number => from + days * DAY_MS;
 
 export interface AxisBreak {
@@ -90,14 +91,14 @@ export const breaksOf = ({ stretches, gap }: DayAxis): AxisBreak[] =>
 /** The first and the last day, what is left out between them, and what a cell is. */
 export function axisText(axis: DayAxis): string {
   const { stretches, each } = axis;
-  const [first, last] = [stretches[0] as Stretch, stretches.at(-1) as Stretch];
+  const [first, last] = [firstOf(stretches), stretches.at(-1) as Stretch];
   const breaks = breaksOf(axis).map(({ text }) => `; ${text}`).join("");
   return `${dateOf(first.from)} to ${dateOf(endOf(last) - DAY_MS)}; a cell is ${each === 1 ? "a day" : `${number(each, 0)} days`}${breaks}`;
 }
 
 /** Where a time lies on the axis, in cells; one that is left out, at the start of the break. */
 export function placeOf(ts: number, { stretches, each }: DayAxis): number {
-  const stretch = stretches.findLast(({ from }) => from <= ts) ?? (stretches[0] as Stretch);
+  const stretch = stretches.findLast(({ from }) => from <= ts) ?? firstOf(stretches);
   return stretch.at + Math.min(Math.ceil(stretch.days / each), (ts - stretch.from) / (each * DAY_MS));
 }
 
@@ -153,7 +154,7 @@ export function kindOf(cell: StripCell | null): CellKind {
 export function columnText(cell: StripCell | null, at: number, axis: DayAxis): string {
   const left = breaksOf(axis).find((each) => at >= each.at && at < each.at + axis.gap);
   if (left !== undefined) return left.text;
-  const stretch = axis.stretches.findLast((each) => each.at <= at) ?? (axis.stretches[0] as Stretch);
+  const stretch = axis.stretches.findLast((each) => each.at <= at) ?? firstOf(axis.stretches);
   const day = (n: number) => dateOf(stretch.from + n * DAY_MS);
   const [first, last] = [(at - stretch.at) * axis.each, (at - stretch.at + 1) * axis.each - 1];
   const days = first === last ? day(first) : `${day(first)} to ${day(last)}`;

@@ -18,7 +18,7 @@ interface ShownPlace {
 export function placeOf({ kind, uid, spec }: Made): ShownPlace {
   if (kind === "Replay") return { address: `/?${new URLSearchParams({ replay: uid }).toString()}`, text: "Open the Deck" };
   if (kind === "Backtest") return { address: pathOf({ view: "run", id: uid }), text: "Open its report" };
-  return placeOfFeed(spec as FeedSpec);
+  return placeOfFeed(spec);
 }
 
 /** The chart of its first market, without a replay and a run; of a Feed whose symbols are known later, the markets of its exchange. */
