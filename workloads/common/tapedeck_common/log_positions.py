@@ -185,7 +185,7 @@ def continuations(
 
     It is below the position where the broker has lost records before it, and above where retention has deleted those
     after it. Without a leader epoch, a shorter log continues at its start, and one that has grown again looks whole.
-    Partitions that were never read, or that the broker does not have, are left out.
+    Partitions that were never read are left out. Of one that the broker does not have there is no answer in time.
     """
     asked = {partition: position for partition, position in positions.items() if position.offset != NO_OFFSET}
     if not asked:

@@ -16,7 +16,8 @@ export function InputsText({ run, inputs }: { run: RunReport; inputs: RunInputs 
   );
 }
 
-function Facts({ name, facts }: { name: string; facts: [name: string, text: string][] }) {
+/** Terms with their values; nothing where there are none. */
+export function Facts({ name, facts }: { name: string; facts: [name: string, text: string][] }) {
   if (facts.length === 0) return null;
   return (
     <dl class="facts" aria-label={name}>

@@ -5,7 +5,7 @@ import { number, percent, time } from "../format";
 import { AddressLink } from "../shell/router";
 import { useAll } from "../shell/watched";
 import { openTrial, rankOf, testsOf } from "./chosen_trial";
-import { plain } from "./inputs_panel";
+import { Facts, plain } from "./inputs_panel";
 import { figureName, figureText } from "./report";
 import { choose } from "./selection";
 import { type Direction, neighbours, ranked, returnOf, robustness } from "./sweep";
@@ -72,19 +72,6 @@ function standingText(trials: readonly Trial[], trial: Trial, objective: string,
   const rank = rankOf(trials, trial, direction);
   if (rank === null) return `Not ranked: ${trial.message === "" ? "it is not feasible" : trial.message}`;
   return `${figureName(objective)} ${figureText(objective, trial.objective)}: place ${number(rank.place, 0)} of ${number(rank.of, 0)}`;
-}
-
-function Facts({ name, facts }: { name: string; facts: [name: string, text: string][] }) {
-  return (
-    <dl class="facts" aria-label={name}>
-      {facts.map(([term, text]) => (
-        <div key={term}>
-          <dt>{term}</dt>
-          <dd>{text}</dd>
-        </div>
-      ))}
-    </dl>
-  );
 }
 
 type AroundProps = Pick<TrialProps, "trials" | "trial" | "objective" | "direction">;
