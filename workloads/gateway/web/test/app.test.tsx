@@ -16,7 +16,7 @@ describe("a replay that plays", () => {
     tell({});
   });
 
-  it("is shared with what is shown, although its address names nothing", async () => {
+  it("is shared with what is shown, although its address names nothing, and its newest bar is followed", async () => {
     const copied: string[] = [];
     const writeText = (text: string) => Promise.resolve(void copied.push(text));
     Object.defineProperty(navigator, "clipboard", { value: { writeText }, configurable: true });
@@ -29,7 +29,7 @@ describe("a replay that plays", () => {
     const found = new URL(copied[0] ?? "");
     expect([found.pathname, Object.fromEntries(found.searchParams)]).toEqual([
       "/", {
-        replay: "u1", run: "r1", symbol: "replay/u1/coinbase:BTC/USD", interval: "1m", from: String(7 * M), to: String(9 * M),
+        replay: "u1", run: "r1", symbol: "replay/u1/coinbase:BTC/USD", interval: "1m",
       },
     ]);
   });

@@ -155,7 +155,7 @@ describe("applying", () => {
     expect(await apply(text, true)).toEqual({ is: "fits" });
     expect(asked).toHaveBeenCalledWith("/api/v1/namespaces/default/feeds?dryRun=1", expect.objectContaining({ method: "POST", body: text }));
     answer(201, { kind: "Feed", metadata: { name: "a", namespace: "default", uid: "u" } });
-    expect(await apply(text, false)).toEqual({ is: "made", made: { kind: "Feed", namespace: "default", name: "a", uid: "u" } });
+    expect(await apply(text, false)).toEqual({ is: "made", made: { kind: "Feed", namespace: "default", name: "a", uid: "u", spec: {} } });
   });
 
   it("says which fields are wrong", async () => {

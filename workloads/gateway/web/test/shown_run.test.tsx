@@ -161,7 +161,7 @@ describe("a run that has ended", () => {
     expect(new URLSearchParams(location.search).get("replay")).toBe("u1");
     const ticks = () => place.querySelector(".strip .buy")?.getAttribute("d")?.split("M").length;
     expect([ticks(), text(".drawer").includes("4,321")]).toEqual([2, false]);
-    const figures = () => Object.fromEntries([...place.querySelectorAll<HTMLElement>("#figures dd")].map((each) => [each.dataset["figure"], (each.textContent ?? "").trim()]));
+    const figures = () => Object.fromEntries([...place.querySelectorAll<HTMLElement>("#figures dd")].map((each) => [each.dataset["figure"] ?? "", (each.textContent ?? "").trim()]));
     await eventually(() => expect(figures()).toEqual({ Value: "103.00", Return: "+3.00 %", "Max drawdown": "1.50 %", Fills: "1" }));
     await see(".drawer", "As of 1970-01-01 00:08");
     tell({ position: 4 * M, epoch: "1.0" });
