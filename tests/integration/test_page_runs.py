@@ -149,7 +149,7 @@ def test_the_entry_of_an_open_trade_is_shown_on_the_chart(gateway: Gateway, page
     page.goto(f"{gateway.url}/run/run-a")
     panel(page, "Open at the end").get_by_role("link", name="Show the entry").click()
     wait_for(page, "trade", str(bars[200].ts))
-    expect(page.locator("#trade")).to_contain_text("Open trade: long, since 2018-04-04 03:21")
+    expect(page.locator("#trade")).to_contain_text("Open trade: long, since the bar of 2018-04-04 03:20")
     save_screenshot(page, "open-trade")
     page.get_by_role("button", name="Hide the trade").click()
     wait_for(page, "trade", "")
@@ -171,8 +171,8 @@ def test_two_runs_are_compared_by_keyboard_alone(gateway: Gateway, page: Page, s
     page.keyboard.press("Space")
     expect(panel(page, "Trades that differ")).to_contain_text("not made")
     expect(panel(page, "Trades that differ")).to_contain_text(f"{profits[-1]:,.2f}")
-    expect(panel(page, "Trades that differ")).to_contain_text("1 trades that not all runs made")
-    expect(panel(page, "Params that differ")).to_contain_text("fast")
+    expect(panel(page, "Trades that differ")).to_contain_text("1 trade was not made by all runs")
+    expect(panel(page, "Inputs that differ")).to_contain_text("fast")
     expect(panel(page, "Figures")).to_contain_text("Return")
     expect(page.locator(".plot canvas")).to_have_count(1)
     assert page.url.count("run=") == 2
@@ -337,7 +337,9 @@ def test_a_lost_hour_is_found_played_and_shared(gateway: Gateway, page: Page, st
         )
     page.goto(f"{gateway.url}/run/run-l")
     expect(page.locator(".headline")).to_contain_text(f"lowest at {at(trough, '%Y-%m-%d %H:%M')}")
-    panel(page, "Deepest drawdowns").get_by_role("link", name="Hour before the trough at 10×").click()
+    drawdowns = panel(page, "Deepest drawdowns")
+    expect(drawdowns.get_by_role("button", name="Hour before the trough at 10×")).to_be_enabled()
+    drawdowns.get_by_role("link", name="Change first…").click()
     yaml = page.locator("section[aria-label='YAML']")
     for line in ("kind: Replay", "exchange: coinbase", "speed: 10"):
         expect(yaml).to_contain_text(line)
@@ -349,7 +351,8 @@ def test_a_lost_hour_is_found_played_and_shared(gateway: Gateway, page: Page, st
     begin, end = min(zip(bars, bars[60:], strict=False), key=lambda hour: hour[1].close - hour[0].close)
     worst = page.get_by_label("Where it lost most")
     expect(worst).to_contain_text(f"Worst hour: {end.close - begin.close:,.2f}")
-    worst.get_by_role("link", name="Play at 10×").click()
+    expect(worst.get_by_role("button", name="Play at 10×")).to_be_enabled()
+    worst.get_by_role("link", name="Change first…").click()
     for name, ts in (("From", event_time(begin)), ("To", event_time(end))):
         expect(page.get_by_label(name, exact=True)).to_have_value(at(ts, LAYOUT))
 

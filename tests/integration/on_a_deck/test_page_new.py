@@ -86,7 +86,7 @@ def test_a_replay_with_a_scenario_and_a_backtest_of_it(shared_deck: Deck, page: 
     save_screenshot(page, "new-replay")
     assert not objects.list("Replay", "default")
     page.get_by_role("button", name="Apply").click()
-    expect(outcome(page)).to_contain_text("Replay default/crash is made")
+    expect(outcome(page)).to_contain_text("Replay default/crash was created")
     reaches(objects, "Replay", "crash", "Complete")
     (change,) = objects.get("Replay", "default", "crash")["spec"]["scenario"]
     assert (change["shock"]["percent"], change["from"]) == (-20, "2018-04-04T01:00:00Z")
@@ -103,7 +103,7 @@ def test_a_replay_with_a_scenario_and_a_backtest_of_it(shared_deck: Deck, page: 
     is_written(page, "spec", "strategy", value={"builtin": "rsi", "params": {"period": 7}})
     is_written(page, "spec", "data", value={"replay": {"name": "crash", "symbols": [SYMBOL], "onSeek": "stop"}})
     page.get_by_role("button", name="Apply").click()
-    expect(outcome(page)).to_contain_text("Backtest default/on-it is made")
+    expect(outcome(page)).to_contain_text("Backtest default/on-it was created")
     reaches(objects, "Backtest", "on-it", "Complete")
     assert phase(objects, "Backtest", "on-it") == "Complete"
 
@@ -120,7 +120,7 @@ def test_yaml_is_edited_by_hand_and_written_again(page: Page, objects: Objects) 
     expect(outcome(page)).to_have_attribute("data-outcome", "fits")
     expect(page.get_by_label("Name")).to_be_disabled()
     page.get_by_role("button", name="Apply").click()
-    expect(outcome(page)).to_contain_text("Feed default/by-hand is made")
+    expect(outcome(page)).to_contain_text("Feed default/by-hand was created")
     assert objects.get("Feed", "default", "by-hand")["spec"]["source"]["files"]["exchange"] == "y"
     page.get_by_role("button", name="Write it by the form again").click()
     expect(page.get_by_label("Name")).to_be_enabled()

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from decks.process import Deck, apply, eventually, phase, reaches
 from pods.browser import BROWSER_TESTS, PHONE, WIDE, open_browser, save_screenshot, shown, wait_for
 from pods.replay import MINUTE, T0, insert_minutes
-from tapedeck_crds.base import format_ms
+from tapedeck_crds.base import format_ms, time_ms
 from tapedeck_crds.json import Json
 from tapedeck_deck.cli.deck import page_address
 from tapedeck_deck.embedded.objects import Objects
@@ -178,6 +178,32 @@ def test_an_ended_replay_is_played_again_in_its_place(page: Page, objects: Objec
     assert int(query["from"][0]) < int(query["to"][0]) == T0 + (MINUTES - 5) * MINUTE
     wait_for(page, "sight-first", query["from"][0])  # in sight as soon as it is played
     wait_for(page, "sight-last", query["to"][0])
+    page.goto(page.url.split("?")[0] + "?replay=default/tape")
+
+
+def test_an_hour_of_an_ended_replay_is_played_by_one_click(page: Page, objects: Objects) -> None:
+    source = {"store": {"exchange": "x", "symbols": [SYMBOL]}}
+    apply(objects, "Replay", "past", {"source": source, "unpaced": True})
+    reaches(objects, "Replay", "past", "Complete")
+    page.goto(f"{page.url.split('?')[0]}?replay=default/past&interval=5m")
+    wait_for(page, "last", T0 + (MINUTES - 5) * MINUTE)
+    expect(page.locator("#ended")).to_have_text("Ended: Play again plays it from the start")
+    strip = page.locator(".strip")
+    width = strip.evaluate("strip => strip.getBoundingClientRect().width")
+    strip.click(position={"x": width / 2, "y": 10})
+    expect(page).to_have_url(re.compile("interval=1m"))
+    expect(page.locator("#deck-state")).to_contain_text("PLAYING")
+    made = objects.get("Replay", "default", "past-hour")
+    (from_, to), speed = (made["spec"]["source"]["store"][name] for name in ("from", "to")), made["spec"]["speed"]
+    hour = time_ms(to) - time_ms(from_)
+    assert (hour, speed, (time_ms(from_) - T0) // MINUTE in range(115, 126)) == (60 * MINUTE, 10, True)
+    uid = made["metadata"]["uid"]
+    expect(page.locator(".lists [data-current='true']")).to_have_attribute("data-name", "past-hour")
+    assert parse_qs(str(page.evaluate("location.search")).removeprefix("?")) == {
+        "replay": [uid],
+        "symbol": [f"replay/{uid}/x:{SYMBOL}"],
+        "interval": ["1m"],
+    }
     page.goto(page.url.split("?")[0] + "?replay=default/tape")
 
 

@@ -16,7 +16,7 @@ describe("a replay that plays", () => {
     tell({});
   });
 
-  it("is shared with what is shown, although its address names nothing", async () => {
+  it("is shared with what is shown, although its address names nothing, and its newest bar is followed", async () => {
     const copied: string[] = [];
     const writeText = (text: string) => Promise.resolve(void copied.push(text));
     Object.defineProperty(navigator, "clipboard", { value: { writeText }, configurable: true });
@@ -29,7 +29,7 @@ describe("a replay that plays", () => {
     const found = new URL(copied[0] ?? "");
     expect([found.pathname, Object.fromEntries(found.searchParams)]).toEqual([
       "/", {
-        replay: "u1", run: "r1", symbol: "replay/u1/coinbase:BTC/USD", interval: "1m", from: String(7 * M), to: String(9 * M),
+        replay: "u1", run: "r1", symbol: "replay/u1/coinbase:BTC/USD", interval: "1m",
       },
     ]);
   });
@@ -151,23 +151,34 @@ describe("a replay that plays", () => {
     expect(off.length).toBe(11);
   });
 
-  it("is played for an hour from a click on the strip after its end, by the form of a Replay", async () => {
+  it("is played for an hour from a click on the strip after its end, by a Replay that is made at once", async () => {
     const source = { store: { exchange: "coinbase", symbols: ["*"] } };
+    answers["/api/v1/namespaces/default/replays"] = { metadata: { uid: "u2" } };
+    const sent = vi.spyOn(globalThis, "fetch");
     answers["/api/v1/replays"] = { replays: [resource("Replay", "tape", "u1", { source }, { phase: "Complete" })] };
     await (await import("../src/data/resources")).replays.refresh();
     tell({ ended: true });
     await see("#deck-state", "ENDED");
     const strip = place.querySelector<HTMLElement>(".strip");
     vi.spyOn(strip as HTMLElement, "getBoundingClientRect").mockReturnValue(new DOMRect(0, 0, 600, 40));
-    strip?.dispatchEvent(new MouseEvent("click", { clientX: 203, bubbles: true })); // 18 seconds after the minute
-    await eventually(() => expect(location.pathname).toBe("/new"));
+    const click = () => strip?.dispatchEvent(new MouseEvent("click", { clientX: 203, bubbles: true })); // 18 seconds after the minute
+    click();
+    await see("#problem", "The store has no bar of this hour");
+    answers["/api/v1/bars"] = { bars: [{ ts: 20 * M, close: 1 }] };
+    click();
+    await eventually(() => expect(location.search).toContain("replay=u2"));
     expect(Object.fromEntries(new URLSearchParams(location.search))).toEqual({
-      kind: "replay", name: "tape-hour", exchange: "coinbase", symbols: "BTC/USD", interval: "1m", speed: "10",
-      from: "1970-01-01T00:20:00Z", to: "1970-01-01T01:20:00Z",
+      replay: "u2", symbol: "replay/u2/coinbase:BTC/USD", interval: "1m", run: "r1",
+    });
+    const [body] = sent.mock.calls.flatMap(([, init]) => (init?.method === "POST" ? [JSON.parse(init.body as string) as object] : []));
+    expect(body).toMatchObject({
+      kind: "Replay", metadata: { name: "tape-hour" }, spec: {
+        source: { store: { exchange: "coinbase", symbols: ["BTC/USD"], interval: "1m", from: "1970-01-01T00:20:00Z", to: "1970-01-01T01:20:00Z" } }, speed: 10,
+      },
     });
   });
 
-  it("is played for an hour from a date that is written, by the keyboard alone", async () => {
+  it("leads to the form of the hour from a date that is written", async () => {
     const source = { store: { exchange: "coinbase", symbols: ["*"] } };
     answers["/api/v1/replays"] = { replays: [resource("Replay", "tape", "u1", { source }, { phase: "Complete" })] };
     await (await import("../src/data/resources")).replays.refresh();
@@ -178,15 +189,15 @@ describe("a replay that plays", () => {
     window.dispatchEvent(new KeyboardEvent("keydown", { key: "g", bubbles: true }));
     await see("dialog", "Play the hour from a date (UTC)");
     const field = place.querySelector<HTMLInputElement>("#jump");
-    const go = async (time: string) => {
+    const change = async (time: string) => {
       if (field !== null) field.value = time;
       field?.dispatchEvent(new Event("input", { bubbles: true }));
       await new Promise((resolve) => setTimeout(resolve, 20));
-      place.querySelector("dialog form")?.dispatchEvent(new Event("submit", { bubbles: true, cancelable: true }));
+      [...place.querySelectorAll("dialog button")].find(({ textContent }) => textContent === "Change first…")?.dispatchEvent(new MouseEvent("click", { bubbles: true }));
     };
-    await go("1970-01-02 00:00");
+    await change("1970-01-02 00:00");
     await see("dialog [role='alert']", "expected one from 1970-01-01 00:00 to 1970-01-01 01:00");
-    await go("1970-01-01 00:07");
+    await change("1970-01-01 00:07");
     await eventually(() => expect(location.pathname).toBe("/new"));
     const query = new URLSearchParams(location.search);
     expect([query.get("name"), query.get("from"), query.get("to")]).toEqual(["tape-hour", "1970-01-01T00:07:00Z", "1970-01-01T01:07:00Z"]);
@@ -378,6 +389,17 @@ describe("a deck without data", () => {
     await see("#empty", "tapedeck apply -f examples/replay.yaml");
     await see("#empty", "replay: got none-such");
     await see("#deck-state", "NO REPLAY");
+  });
+
+  it("shows no other market in place of one that a Feed will fill", async () => {
+    answers["/search"] = [{ symbol: "BTC/USD", ticker: "coinbase:BTC/USD", exchange: "coinbase", description: "", type: "crypto" }];
+    history.replaceState(null, "", "/?symbol=mine:ABC%2FUSD&replay=&run=");
+    await open();
+    await see("#empty", "No bars of mine:ABC/USD yet");
+    await see("#deck-state", "NO REPLAY");
+    answers["/search"] = [{ symbol: "ABC/USD", ticker: "mine:ABC/USD", exchange: "mine", description: "", type: "crypto" }];
+    await (await import("../src/data/resources")).symbols.refresh();
+    await eventually(() => expect(place.querySelector("#empty")).toBeNull());
   });
 
   it.each([["/api/replays", "/search"], ["/api/resolutions"]])("says what cannot be reached: %s", async (...paths) => {

@@ -4,7 +4,7 @@ import type { Resource } from "../src/data/types";
 import {
   type CoveredSeries, holeAddress, holesText, holeText, leadText, missingBars, rowsOf, seriesOf, startOf, storedText, summaryOf,
 } from "../src/markets/coverage";
-import { axisOf, axisText, axisTicks, cellsOf, columnText, holeIn, kindOf, pathsOf, placeOf, shareOf } from "../src/markets/coverage_axis";
+import { axisOf, axisText, axisTicks, breaksOf, cellsOf, columnText, holeIn, kindOf, pathsOf, placeOf, shareOf } from "../src/markets/coverage_axis";
 import { CoverageLoads, Gate } from "../src/markets/coverage_load";
 import { coveredOf } from "../src/markets/selection";
 import type { SeriesCoverage, StoredSymbol } from "../src/markets/types";
@@ -89,12 +89,14 @@ describe("the series that are shown", () => {
 
 describe("the axis", () => {
   it("has whole days from the first to the last moment of any series", () => {
-    expect(axisOf([{ from: 2 * D + H, to: 4 * D }, { from: 3 * D, to: 5 * D + M }], 366)).toEqual({ from: 2 * D, days: 4, cells: 4, each: 1 });
-    expect(axisOf([], 366)).toEqual({ from: 0, days: 1, cells: 1, each: 1 });
+    expect(axisOf([{ from: 2 * D + H, to: 4 * D }, { from: 3 * D, to: 5 * D + M }], 366)).toEqual({
+      stretches: [{ from: 2 * D, days: 4, at: 0 }], cells: 4, each: 1, gap: 0,
+    });
+    expect(axisOf([], 366)).toEqual({ stretches: [{ from: 0, days: 1, at: 0 }], cells: 1, each: 1, gap: 0 });
   });
   it("has several days in a cell where there is no room for each, and says so", () => {
     const axis = axisOf([{ from: 0, to: 1_000 * D }], 366);
-    expect([axis, axisText(axis)]).toEqual([{ from: 0, days: 1_000, cells: 334, each: 3 }, "1970-01-01 to 1972-09-26; a cell is 3 days"]);
+    expect([axis, axisText(axis)]).toEqual([{ stretches: [{ from: 0, days: 1_000, at: 0 }], cells: 334, each: 3, gap: 0 }, "1970-01-01 to 1972-09-26; a cell is 3 days"]);
     expect(axisText(axisOf([{ from: D, to: 3 * D }], 366))).toBe("1970-01-02 to 1970-01-03; a cell is a day");
   });
   it("has dates, as many as there is room for, and that of its begin", () => {
@@ -103,6 +105,29 @@ describe("the axis", () => {
     expect(texts(12, 3)).toEqual(["1970-01-01", "1970-01-06", "1970-01-11"]);
     expect(texts(20_000, 3)).toHaveLength(3);
     expect(axisTicks(axisOf([{ from: 0, to: 732 * D }], 366), 3)[1]).toEqual({ place: 182.5, text: "1971-01-01" });
+  });
+  it("leaves out long stretches in which no series has a bar, with a break that says its days", () => {
+    const T = Date.UTC(2024, 2, 1);
+    const axis = axisOf([{ from: 0, to: 3 * D }, { from: D, to: 2 * D }, { from: T + H, to: T + 4 * D }], 366);
+    expect(axis).toEqual({ stretches: [{ from: 0, days: 3, at: 0 }, { from: T, days: 4, at: 4 }], cells: 8, each: 1, gap: 1 });
+    const left = "1970-01-04 to 2024-02-29 left out: no series has a bar";
+    expect(axisText(axis)).toBe(`1970-01-01 to 2024-03-04; a cell is a day; ${left}`);
+    expect(breaksOf(axis)).toEqual([{ at: 3, text: left }]);
+    expect([0, 2.5 * D, 9 * D, T, T + 3 * D].map((ts) => placeOf(ts, axis))).toEqual([0, 2.5, 3, 4, 7]);
+    expect([2, 3, 4].map((at) => columnText(null, at, axis))).toEqual(["1970-01-03: not of the series", left, "2024-03-01: not of the series"]);
+    expect(axisTicks(axis, 8).map(({ place }) => place)).toEqual([0, 1, 2, 4, 5, 6, 7]);
+    expect(axisTicks(axis, 2).map(({ place, text }) => [place, text])).toEqual([[0, "1970-01-01"], [4, "2024-03-01"]]);
+    const days = [day(2, 1, 2), { day: "2024-03-02", bars: 3, expected: 3 }];
+    expect(cellsOf(days, axis).flatMap((cell, at) => (cell === null ? [] : at))).toEqual([2, 5]);
+  });
+  it("has short ones, and those that are short beside the days with bars", () => {
+    const parts = (years: number, gap: number) => axisOf([{ from: 0, to: years * 365 * D }, { from: (years * 365 + gap) * D, to: (years * 365 + gap + 5) * D }], 366).stretches.length;
+    expect([parts(1, 30), parts(1, 40), parts(2, 40), parts(10, 300), parts(10, 400)]).toEqual([1, 2, 1, 1, 2]);
+  });
+  it("has room for its breaks among the most cells", () => {
+    const ranges = Array.from({ length: 5 }, (_, n) => ({ from: n * 2_000 * D, to: (n * 2_000 + 400) * D }));
+    const axis = axisOf(ranges, 366);
+    expect([axis.stretches.length, axis.each, axis.cells <= 366]).toEqual([5, 7, true]);
   });
   it("has a hole of one series above that of another", () => {
     const axis = axisOf([{ from: 0, to: 10 * D }, { from: 6 * D, to: 9 * D }], 366);
@@ -113,11 +138,11 @@ describe("the axis", () => {
 });
 
 describe("a strip", () => {
-  const axis = { from: 0, days: 5, cells: 5, each: 1 };
+  const axis = { stretches: [{ from: 0, days: 5, at: 0 }], cells: 5, each: 1, gap: 0 };
   const days = [day(0, 10, 10), day(1, 10, 10), day(2, 5, 10), day(3, 0, 0)];
   it("has a cell for each day, and none where the series has none", () => {
     expect(cellsOf(days, axis).map(kindOf)).toEqual(["whole", "whole", "part", "closed", "none"]);
-    const two = { from: 0, days: 4, cells: 2, each: 2 };
+    const two = { stretches: [{ from: 0, days: 4, at: 0 }], cells: 2, each: 2, gap: 0 };
     expect(cellsOf(days, two)).toEqual([{ bars: 20, expected: 20 }, { bars: 5, expected: 10 }]);
     expect(cellsOf(days, two).map((cell) => cell && shareOf(cell))).toEqual([1, 0.5]);
   });
@@ -137,7 +162,7 @@ describe("a strip", () => {
     });
   });
   it("shows a cell and a hole that lack one bar of many", () => {
-    const far = { from: 0, days: 100, cells: 100, each: 1 };
+    const far = { stretches: [{ from: 0, days: 100, at: 0 }], cells: 100, each: 1, gap: 0 };
     expect(pathsOf(cellsOf([day(0, 1_439, 1_440)], far), [], far).stored).toBe("M0 1h1v-0.8h-1z");
     expect(pathsOf([], [{ from: D, to: D + M }], { ...axis, cells: 4 }).holes).toBe("M1 1h0.01v-1h-0.01z");
   });
@@ -147,7 +172,7 @@ describe("a strip", () => {
     expect(placeOf(3 * D, { ...axis, each: 2 })).toBe(1.5);
   });
   it("of a year with a hole a day has as many paths as one of a day", () => {
-    const year = { from: 0, days: 365, cells: 365, each: 1 };
+    const year = { stretches: [{ from: 0, days: 365, at: 0 }], cells: 365, each: 1, gap: 0 };
     const paths = pathsOf(cellsOf(Array.from({ length: 365 }, (_, n) => day(n, 7, 10)), year), [], year);
     expect(paths.stored.split("M")).toHaveLength(366);
   });

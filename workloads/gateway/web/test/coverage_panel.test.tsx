@@ -12,8 +12,8 @@ const [M, D] = [60_000, 86_400_000];
 let asked: URLSearchParams[] = [];
 let place: HTMLElement;
 
-const market = (name: string, last = 2 * D - M): StoredSymbol => ({
-  symbol: `x:${name}`, exchange: "x", name, price_step: null, series: [{ interval: "1m", first: 0, last }], trades: null, tickers: null,
+const market = (name: string, last = 2 * D - M, exchange = "x"): StoredSymbol => ({
+  symbol: `${exchange}:${name}`, exchange, name, price_step: null, series: [{ interval: "1m", first: 0, last }], trades: null, tickers: null,
 });
 
 /** Two days, of which as many minutes are missing as the name of the symbol says. */
@@ -46,14 +46,58 @@ const after = (ms: number) => act(async () => void (await vi.advanceTimersByTime
 const show = (symbols: StoredSymbol[]) => act(() => render(<CoveragePanel all={symbols} chosen={loaded(symbols.slice(0, 1))} />, place));
 const texts = (selector: string) => [...place.querySelectorAll(selector)].map(({ textContent }) => textContent ?? "");
 
-it("has the series that lacks most on top, its holes as links, and the form that fetches them", async () => {
+it("has the series that lacks most on top, its holes as links, and the form that reads them from a file", async () => {
   void show([market("A5"), market("B0"), market("C90")]);
   await after(1_000);
   expect(texts(".coverage li a")).toEqual(["x:C90, 1m", "x:A5, 1m", "x:B0, 1m"]);
   expect(texts(".lead")).toEqual(["2 of 3 series lack bars: 2 holes, 1.6 h in all"]);
   expect(texts(".hole-list a")).toEqual(["1970-01-02 00:00–01:30, 90 bars missing", "1970-01-02 00:00–00:05, 5 bars missing"]);
-  const form = new URLSearchParams(place.querySelector(".series-holes > a")?.getAttribute("href")?.split("?")[1]);
-  expect([form.get("live"), form.get("symbols"), form.get("backfill"), form.get("until")]).toEqual(["x", "C90", "1970-01-02T00:00:00Z", "1970-01-02T01:30:00Z"]);
+  expect([texts(".series-holes > a")[0], formOf()]).toEqual([
+    "Import a file with these times", { kind: "feed", source: "files", files: "x", symbol: "C90", length: "1m" },
+  ]);
+});
+
+const formOf = () => Object.fromEntries(new URLSearchParams(place.querySelector(".series-holes > a")?.getAttribute("href")?.split("?")[1]));
+
+it("has the form that fetches the holes of an exchange that Feeds download from", async () => {
+  void show([market("C90", 2 * D - M, "kraken")]);
+  await after(1_000);
+  expect(texts(".series-holes > a")).toEqual(["Fetch what is missing"]);
+  expect(formOf()).toMatchObject({ live: "kraken", symbols: "C90", backfill: "1970-01-02T00:00:00Z", until: "1970-01-02T01:30:00Z" });
+});
+
+it("leads from the name of a series to its chart, and from the number of its holes to their list", async () => {
+  void show([market("C90"), market("B0")]);
+  await after(1_000);
+  expect(place.querySelector(".coverage li a")?.getAttribute("href")).toBe("/?symbol=x%3AC90&interval=1m");
+  const details = place.querySelector("details") as HTMLDetailsElement;
+  details.open = false;
+  const shown = vi.spyOn(Element.prototype, "scrollIntoView").mockImplementation(() => undefined);
+  expect(texts(".coverage .summary button")).toEqual(["1 hole of 1.5 h"]);
+  place.querySelector<HTMLButtonElement>(".coverage .summary button")?.click();
+  expect([details.open, (shown.mock.contexts[0] as Element).className]).toEqual([true, "series-holes"]);
+  expect(document.activeElement?.tagName).toBe("SUMMARY");
+});
+
+it("has those that the filters of the table leave, and keeps ticked ones", async () => {
+  const others = [market("A5"), { ...market("B0"), symbol: "y:B0", exchange: "y" }];
+  history.replaceState(null, "", "/markets?exchange=y");
+  startRouter();
+  void show(others);
+  await after(1_000);
+  expect(texts(".coverage li a")).toEqual(["y:B0, 1m"]);
+  history.replaceState(null, "", "/markets?find=a5");
+  startRouter();
+  await after(1_000);
+  expect(texts(".coverage li a")).toEqual(["x:A5, 1m"]);
+  history.replaceState(null, "", "/markets?find=nothing");
+  startRouter();
+  await after(1_000);
+  expect(texts(".panel .note")).toEqual(["None of the symbols that the filters leave has bars of its own"]);
+  history.replaceState(null, "", "/markets?exchange=y&symbol=x:A5");
+  startRouter();
+  await after(1_000);
+  expect(texts(".coverage li a")).toEqual(["x:A5, 1m"]);
 });
 
 it("has those of the ticked symbols where its address says so", async () => {

@@ -9,7 +9,7 @@ import { namedSymbols } from "../src/data/resources";
 import { defaultReplay, defaultRun, namedReplay, replayOf, shownSymbol, symbolsOf } from "../src/deck/defaults";
 import { problemOf, progressOf, unlisted } from "../src/deck/resource_facts";
 import { actionOf } from "../src/transport/keys";
-import { parseTime } from "../src/transport/jump_dialog";
+import { parseTime } from "../src/written_time";
 
 const played = (name: string, ended = false, uid = name): PlayedReplay => ({
   uid, name, namespace: "default", exchange: "coinbase", symbols: ["BTC/USD", "ETH/USD"], interval: "1m", range_from: 0,
@@ -122,6 +122,7 @@ describe("times in a zone", () => {
   ])("%s is marked as %s", (time, text) => expect(tickIn(Date.parse(time), "UTC")).toBe(text));
   it.each([
     ["2018-04-04", "2018-04-04T00:00:00Z"], [" 2018-04-04 12:30 ", "2018-04-04T12:30:00Z"], ["2018-04-04T12:30:15", "2018-04-04T12:30:15Z"],
+    ["2018-04-04T12:30:00Z", "2018-04-04T12:30:00Z"], ["2018-04-04 12:30 UTC", "2018-04-04T12:30:00Z"],
   ])("%j is written for %s", (text, time) => expect(parseTime(text)).toBe(Date.parse(time)));
   it.each(["", "yesterday", "2018-13-01", "2018-04-04 25:00"])("%j is no time", (text) => expect(parseTime(text)).toBeNull());
 });

@@ -2,7 +2,7 @@
 // The chart of the Deck over fake answers: its prices, what it loads, and what of it is in sight.
 import { describe, expect, it, vi } from "vitest";
 import {
-  answers, eventually, idOf, M, open, place, receive, RESOLUTIONS, see, subscribed, tell, text,
+  answers, eventually, idOf, M, open, place, PLAYED, receive, RESOLUTIONS, see, subscribed, tell, text,
 } from "./deck_page";
 import { brought } from "./fake_charts";
 
@@ -55,6 +55,30 @@ describe("the chart of a replay", () => {
     const none = await showFirst400(`/?from=0&to=${100_300 * M}`);
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect([none, brought]).toEqual([[], []]);
+  });
+
+  const sharedQuery = async () => {
+    const copied: string[] = [];
+    const writeText = (link: string) => Promise.resolve(void copied.push(link));
+    Object.defineProperty(navigator, "clipboard", { value: { writeText }, configurable: true });
+    place.querySelector<HTMLButtonElement>(".share button")?.click();
+    await eventually(() => expect(copied).toHaveLength(1));
+    return new URLSearchParams(copied[0]?.split("?")[1]);
+  };
+
+  it("shares no times while it shows the newest bar of a replay that goes on", async () => {
+    await show(`/?from=${8 * M}&to=${9 * M}`, [bar(8 * M), bar(9 * M)]);
+    await eventually(() => expect(place.querySelector<HTMLElement>("#chart")?.dataset["last"]).toBe(String(9 * M)));
+    const query = await sharedQuery();
+    expect([query.get("symbol"), query.get("from"), query.get("to")]).toEqual(["replay/u1/coinbase:BTC/USD", null, null]);
+  });
+
+  it("shares the times of a replay that has ended", async () => {
+    answers["/api/replays"] = [{ ...PLAYED, ended: true }];
+    await show("/", [bar(8 * M), bar(9 * M)]);
+    await eventually(() => expect(place.querySelector<HTMLElement>("#chart")?.dataset["last"]).toBe(String(9 * M)));
+    const query = await sharedQuery();
+    expect([query.get("from"), query.get("to")]).toEqual([String(8 * M), String(9 * M)]);
   });
 
   it("has no range of its address any more when another bar length is chosen", async () => {

@@ -1,6 +1,7 @@
 // Opens of bars, compared with values written by hand.
 import { describe, expect, it } from "vitest";
 import { closeOf, MINUTE, openOf } from "../src/chart/lengths";
+import { barOf } from "../src/run/bar_times";
 import EVENTS from "./bars_of_events.json";
 
 const WEEK = { resolution: "1W", interval: "1w", width_ms: 604_800_000, origin_ms: 345_600_000 };
@@ -9,6 +10,11 @@ const MONTH = { resolution: "1M", interval: "1M", width_ms: 2_678_400_000, origi
 describe("the bar that a fill belongs to, as the gateway has it", () => {
   it.each(EVENTS)("$interval at $event opens at $open", ({ event, open, ...length }) =>
     expect(openOf(Date.parse(event), { ...length, resolution: "" })).toBe(Date.parse(open)));
+});
+
+describe("the bar of a trade in a table, by the name of its length alone", () => {
+  it.each(EVENTS)("$interval at $event is that on which the chart draws it", ({ event, open, interval }) =>
+    expect(barOf(Date.parse(event), interval)).toBe(Date.parse(open)));
 });
 
 describe("a bar closes", () => {

@@ -2,7 +2,7 @@
 // What the view of markets computes: rows and their order, ranges of analytics, and what is pushed.
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { Request } from "../../../../client/js/src/socket";
-import { heatOf, lastPeriods, startOf } from "../src/markets/analytics";
+import { heatOf, lastPeriods, mergedPairs, periodReports, startOf, statisticsReport } from "../src/markets/analytics";
 import { finestInterval, hasBarsOf, intervalMs, lastClose } from "../src/markets/intervals";
 import { FOLLOWED_MAX, LivePrices, priceOf, requestOf } from "../src/markets/live_prices";
 import { exchangesOf, movesBySymbol } from "../src/markets/market_lists";
@@ -10,7 +10,8 @@ import {
   alsoText, barsText, changeText, lastText, marketRows, marketTable, ofExchange, priceDecimals, spanOf,
 } from "../src/markets/market_rows";
 import { chosenOf, CHOSEN_MAX, toggleSymbol } from "../src/markets/selection";
-import { shortNames } from "../src/markets/statistics_panels";
+import { groupsByEnd } from "../src/markets/time_groups";
+import { pairsText, shortNames } from "../src/markets/statistics_panels";
 import type { Mover, MoverReport, StoredSymbol } from "../src/markets/types";
 import { address, startRouter } from "../src/shell/router";
 
@@ -126,12 +127,77 @@ describe("analytics", () => {
     expect([hasBarsOf(withBars("x:A", "1d", 0, 0), "1h"), finestInterval(market("x:A"))]).toEqual([false, null]);
   });
 
-  it("show the last twelve periods that any symbol has", () => {
-    const returns = (from: number) => Array.from({ length: 10 }, (_, n) => ({ ts: (from + n) * D, return: n }));
+  it("show the last twelve periods of each symbol", () => {
+    const returns = (from: number) => Array.from({ length: 14 }, (_, n) => ({ ts: (from + n) * D, return: n }));
     const found = { returns: [{ symbol: "x:A", returns: returns(0) }, { symbol: "x:B", returns: returns(5) }], volumes: [] };
-    expect(lastPeriods(found)).toEqual(Array.from({ length: 12 }, (_, n) => (n + 3) * D));
+    expect(lastPeriods(found)).toEqual(Array.from({ length: 17 }, (_, n) => (n + 2) * D));
     expect([heatOf(-2, [1, -4]), heatOf(0, [0])]).toEqual([0.5, 0]);
     expect(shortNames(["x:A", "y:A", "x:B"])).toEqual(["x:A", "y:A", "B"]);
+  });
+});
+
+describe("symbols of different times", () => {
+  const [T2018, T2024] = [Date.UTC(2018, 3, 4), Date.UTC(2024, 2, 1)];
+  const old = ["x:A", "x:B"].map((name) => withBars(name, "1m", T2018, T2018 + 3 * D - M));
+  const young = withBars("y:C", "1m", T2024, T2024 + 3 * D - M);
+  const asked: URL[] = [];
+  const answered = async <T>(polled: { signal: { value: { value: T | null } }; watch: () => () => void }): Promise<T> => {
+    const end = polled.watch();
+    await vi.waitFor(() => expect(polled.signal.value.value).not.toBeNull());
+    end();
+    return polled.signal.value.value as T;
+  };
+
+  beforeEach(() => {
+    asked.length = 0;
+    vi.stubGlobal("fetch", (address: string) => {
+      const url = new URL(address, "http://deck");
+      asked.push(url);
+      const symbols = url.searchParams.getAll("symbol");
+      const values = symbols.map(() => symbols.map(() => 0.5));
+      const body = url.pathname.endsWith("/correlation")
+        ? { symbols, matrix: values, counts: values.map((row) => row.map(() => 71)) }
+        : { symbols: symbols.map((symbol) => ({ symbol, returns: url.pathname.endsWith("/returns") ? [] : 71, volatility: 0.01, annualised: 1, total: 0, periods: [] })) };
+      return Promise.resolve(new Response(JSON.stringify(body), { headers: { "content-type": "application/json" } }));
+    });
+  });
+
+  it("are in groups by their ends, the newest first, and in their order within one", () => {
+    const names = (tolerance: number) => groupsByEnd([...old, young, market("x:T"), withBars("x:D", "1m", T2018, T2018 + D)], tolerance)
+      .map((group) => group.map(({ name }) => name));
+    expect(names(3 * D)).toEqual([["C"], ["A", "B", "D"]]);
+    expect(names(D)).toEqual([["C"], ["A", "B"], ["D"]]);
+  });
+
+  it("have returns and volumes of their own last periods", async () => {
+    const found = await answered(periodReports([...old, young], "day"));
+    expect(found.map(({ returns }) => returns.map(({ symbol }) => symbol))).toEqual([["y:C"], ["x:A", "x:B"]]);
+    const froms = asked.filter(({ pathname }) => pathname.endsWith("/returns")).map(({ searchParams }) => Number(searchParams.get("from")));
+    expect(froms).toEqual([T2024 + 3 * D - 14 * D, T2018 + 3 * D - 14 * D]);
+  });
+
+  it("have a volatility each, and a correlation where they have common times", async () => {
+    const found = await answered(statisticsReport([...old, young], "1h"));
+    expect(found.volatility.map(({ symbol }) => symbol)).toEqual(["x:A", "x:B", "y:C"]);
+    expect(found.correlation?.matrix).toEqual([[0.5, 0.5, null], [0.5, 0.5, null], [null, null, 0.5]]);
+    expect(found.areApart).toBe(true);
+    const pairs = asked.filter(({ pathname }) => pathname.endsWith("/correlation"));
+    expect(pairs.map(({ searchParams }) => [searchParams.getAll("symbol"), Number(searchParams.get("to"))])).toEqual([
+      [["y:C"], 0], [["x:A", "x:B"], T2018 + 3 * D],
+    ]);
+  });
+
+  it("are compared with one that goes on up to the end of the older", async () => {
+    await answered(statisticsReport([...old, withBars("x:E", "1m", T2018, T2024)], "1h"));
+    const [, pairs] = asked.filter(({ pathname }) => pathname.endsWith("/correlation"));
+    expect([pairs?.searchParams.getAll("symbol"), pairs?.searchParams.get("from")]).toEqual([["x:A", "x:B", "x:E"], String(T2018 + 3 * D - 500 * H)]);
+  });
+
+  it("say what a dash means where a pair has none in common", () => {
+    const one = (value: number | null) => mergedPairs(["a", "b"], [{ symbols: ["b", "a"], matrix: [[1, value], [value, 1]], counts: [[9, 9], [9, 9]] }]);
+    expect(one(0.25)).toEqual({ symbols: ["a", "b"], matrix: [[1, 0.25], [0.25, 1]], counts: [[9, 9], [9, 9]] });
+    expect(pairsText(one(0.25), false)).toBe("Of each pair the returns that both have, of the last 500 bars");
+    expect(pairsText(one(null), true)).toBe("Of each pair the returns that both have, of the last 500 bars up to the end of the older; –: too few in common");
   });
 });
 

@@ -51,6 +51,8 @@ describe("a field", () => {
     expect([valueOf("number", " 1.5 "), valueOf("number", "x"), valueOf("text", ""), valueOf("flag", "true"), valueOf("flag", "")]).toEqual([
       1.5, "x", undefined, true, undefined,
     ]);
+    const times = ["2018-04-05 17:24", "2018-04-05", "2018-04-05T17:24:30Z", "2018-04-05T17:24:00+02:00", "noon"].map((text) => valueOf("time", text));
+    expect(times).toEqual(["2018-04-05T17:24:00Z", "2018-04-05", "2018-04-05T17:24:30Z", "2018-04-05T17:24:00+02:00", "noon"]);
     expect(valueOf("list", "BTC/USD, ETH/USD  LTC/USD,")).toEqual(["BTC/USD", "ETH/USD", "LTC/USD"]);
   });
 
@@ -153,7 +155,7 @@ describe("applying", () => {
     expect(await apply(text, true)).toEqual({ is: "fits" });
     expect(asked).toHaveBeenCalledWith("/api/v1/namespaces/default/feeds?dryRun=1", expect.objectContaining({ method: "POST", body: text }));
     answer(201, { kind: "Feed", metadata: { name: "a", namespace: "default", uid: "u" } });
-    expect(await apply(text, false)).toEqual({ is: "made", made: { kind: "Feed", namespace: "default", name: "a", uid: "u" } });
+    expect(await apply(text, false)).toEqual({ is: "made", made: { kind: "Feed", namespace: "default", name: "a", uid: "u", spec: {} } });
   });
 
   it("says which fields are wrong", async () => {

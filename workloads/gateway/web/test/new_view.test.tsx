@@ -48,14 +48,15 @@ afterEach(async () => {
   vi.unstubAllGlobals();
 });
 
-const MADE = { kind: "Feed", metadata: { name: "my-feed", namespace: "default", uid: "u" } };
+const MADE = { kind: "Feed", metadata: { name: "my-feed", namespace: "default", uid: "u" }, spec: { exchange: "kraken", symbols: ["BTC/USD"] } };
 
 it("is applied without a check that would find its name taken", async () => {
   await press("Apply");
   await posted[0]?.answer(201, MADE);
   await after(2_000);
   expect(posted.map(({ isCheck }) => isCheck)).toEqual([false]);
-  expect(text()).toContain("Feed default/my-feed is made.");
+  expect(text()).toContain("Feed default/my-feed was created.");
+  expect(place.querySelector("#outcome a")?.getAttribute("href")).toBe("/?symbol=kraken%3ABTC%2FUSD&replay=&run=");
 });
 
 it("has nothing of another form where another kind is chosen, and keeps what the address has of its own", async () => {
@@ -82,5 +83,5 @@ it("says what was asked last, though an earlier answer is late", async () => {
   expect(posted.map(({ isCheck }) => isCheck)).toEqual([true, false]);
   await posted[1]?.answer(201, MADE);
   await posted[0]?.answer(409, { detail: "Feed my-feed exists already" });
-  expect(text()).toContain("Feed default/my-feed is made.");
+  expect(text()).toContain("Feed default/my-feed was created.");
 });

@@ -112,6 +112,20 @@ describe("a chart of very many bars", () => {
     expect(library.series[0]?.length).toBeLessThan(5 * SIDE_BARS);
   });
 
+  it("goes to the newest bar from far away and from near it, and follows those that come", () => {
+    apply(bars(0, 20_000));
+    for (const back of [12_000, 300]) {
+      pan(-back);
+      expect(chart.isFollowing).toBe(false);
+      chart.showNewest();
+      frame();
+      frame();
+      expect([library.inSight().at(-1), chart.isFollowing]).toEqual([19_999, true]);
+    }
+    apply(bars(0, 20_001), { kind: "tail", from: 20_000 });
+    expect(library.inSight().at(-1)).toBe(20_000);
+  });
+
   it("draws nothing later than a replay's position after it has gone back", () => {
     apply(bars(0, 30_000));
     const room = library.position;

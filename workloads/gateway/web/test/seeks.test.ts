@@ -186,7 +186,7 @@ async function addressAfterPlayAgain(search: string): Promise<Record<string, str
   await resources.runs.refresh();
   const { playAgain, showAwaited } = await import("../src/transport/play_again");
   const { tellSight } = await import("../src/deck/sights");
-  ends.push(tellSight(0, () => ({ from: 60_000, to: 120_000 })), showAwaited());
+  ends.push(tellSight(0, () => ({ sight: { from: 60_000, to: 120_000 }, isFollowing: true })), showAwaited());
   await playAgain({ apiVersion: "v", kind: "Replay", metadata: { name: "tape", namespace: "default", uid: "u1" }, spec });
   await resources.played.refresh();
   expect(selection.replay.value?.uid).toBe("u1"); // what was made has not started

@@ -36,7 +36,7 @@ describe("a run that has ended", () => {
   it("has the trade that the address names on the chart, until it is hidden", async () => {
     history.replaceState(null, "", "/?run=r1&trade=3");
     await show();
-    await see("#trade", "Trade 3: long, 1970-01-01 00:04 to 1970-01-01 00:06");
+    await see("#trade", "Trade 3: long, from the bar of 1970-01-01 00:03 to that of 1970-01-01 00:05");
     await eventually(() => expect(chart()?.["trade"]).toBe(`${3 * M} ${5 * M}`));
     place.querySelector<HTMLButtonElement>("#trade button")?.click();
     await eventually(() => expect(chart()?.["trade"]).toBe(""));
@@ -54,7 +54,7 @@ describe("a run that has ended", () => {
     tell({ position: null, epoch: "2.0" });
     expect(text("#trade")).toContain("expected a trade");
     tell({ position: 6 * M, epoch: "3.0" });
-    await see("#trade", "Trade 3: long, 1970-01-01 00:04 to 1970-01-01 00:06");
+    await see("#trade", "Trade 3: long, from the bar of 1970-01-01 00:03 to that of 1970-01-01 00:05");
   });
 
   it("is not drawn on the chart of another exchange", async () => {
@@ -71,19 +71,46 @@ describe("a run that has ended", () => {
     await see("#trade", "No trade of this symbol is open.");
   });
 
-  it("leads from a trade to the form of the hour around its entry", async () => {
+  it("plays the hour around the entry of a trade at once, or leads to its form", async () => {
     answers["/api/v1/replays"] = {
       replays: [resource("Replay", "tape", "u1", { source: { store: { exchange: "coinbase", symbols: ["*"] } } }, { phase: "Running" })],
     };
+    answers["/api/v1/bars"] = { bars: [{}] };
+    answers["/api/v1/namespaces/default/replays"] = { metadata: { uid: "u2" } };
     answers["/api/v1/runs"] = { runs: [{ ...RUN, interval: "1m", state: "complete" }] };
     history.replaceState(null, "", "/?run=r1&trade=3");
     await show();
     await see("#trade", "Play this hour at 10×");
     const link = place.querySelector<HTMLAnchorElement>("#trade a");
     const query = new URLSearchParams(link?.getAttribute("href")?.split("?")[1]);
-    expect([query.get("name"), query.get("from"), query.get("to")]).toEqual([
-      "cross-hour", "1969-12-31T23:34:00Z", "1970-01-01T00:34:00Z",
+    expect([link?.textContent, query.get("name"), query.get("from"), query.get("to")]).toEqual([
+      "Change first…", "cross-hour", "1969-12-31T23:34:00Z", "1970-01-01T00:34:00Z",
     ]);
+    const made = resource("Replay", "cross-hour", "u2", {}, { phase: "Pending" });
+    answers["/api/v1/replays"] = { replays: [made] };
+    place.querySelector<HTMLButtonElement>("#trade .play-hour button")?.click();
+    await eventually(() => expect(location.search).toContain("replay=u2"));
+    expect(Object.fromEntries(new URLSearchParams(location.search))).toEqual({
+      replay: "u2", symbol: "replay/u2/coinbase:BTC/USD", interval: "1m", run: "r1",
+    });
+    await see("#deck-state", "STARTING");
+    await see("#empty", "cross-hour starts");
+    answers["/api/v1/replays"] = { replays: [{ ...made, status: { phase: "Failed", message: "no bars" } }] };
+    await (await import("../src/data/resources")).replays.refresh();
+    await see("#empty", "cross-hour: no bars");
+    await see("#deck-state", "NO REPLAY");
+  });
+
+  it("offers no hour without a bar, and says why", async () => {
+    answers["/api/v1/replays"] = {
+      replays: [resource("Replay", "tape", "u1", { source: { store: { exchange: "coinbase", symbols: ["*"] } } }, { phase: "Running" })],
+    };
+    answers["/api/v1/runs"] = { runs: [{ ...RUN, interval: "1m", state: "complete" }] };
+    history.replaceState(null, "", "/?run=r1&trade=3");
+    await show();
+    await see("#trade", "The store has no bar of this hour");
+    expect(place.querySelector<HTMLButtonElement>("#trade .play-hour button")?.disabled).toBe(true);
+    expect(place.querySelector("#trade a")).toBeNull();
   });
 
   it("has the range of the address in sight, and not its trade", async () => {
@@ -115,7 +142,7 @@ describe("a run that has ended", () => {
   it("is offered to another replay of its market, and shown there up to the position", async () => {
     const others = ["ETH/USD", "BTC/USD"].map((symbol, n) => ({ ...RUN, run_id: `r${n}`, name: `on ${symbol}`, replay_uid: "", symbols: [symbol] }));
     answers["/api/v1/runs"] = { runs: others };
-    answers["/api/runs/r1/equity"] = [4, 8, 11].map((minute, seq) => [seq, minute * M, 7, 0, null, null, null]);
+    answers["/api/runs/r1/equity"] = [4, 8, 11].map((minute, seq) => [seq, minute * M, 97 + minute - 2 * seq, 0, null, 1.5 * seq, null]);
     const fill = { symbol: "BTC/USD", side: "buy", size: 1, price: 1 };
     answers["/api/v1/runs/r1/fills"] = { fills: [5, 12].map((minute, seq) => ({ ...fill, seq, ts: minute * M })) };
     await open();
@@ -134,8 +161,12 @@ describe("a run that has ended", () => {
     expect(new URLSearchParams(location.search).get("replay")).toBe("u1");
     const ticks = () => place.querySelector(".strip .buy")?.getAttribute("d")?.split("M").length;
     expect([ticks(), text(".drawer").includes("4,321")]).toEqual([2, false]);
+    const figures = () => Object.fromEntries([...place.querySelectorAll<HTMLElement>("#figures dd")].map((each) => [each.dataset["figure"] ?? "", (each.textContent ?? "").trim()]));
+    await eventually(() => expect(figures()).toEqual({ Value: "103.00", Return: "+3.00 %", "Max drawdown": "1.50 %", Fills: "1" }));
+    await see(".drawer", "As of 1970-01-01 00:08");
     tell({ position: 4 * M, epoch: "1.0" });
     await eventually(() => expect([chart()?.["equity"], ticks()]).toEqual(["1", 1]));
+    await eventually(() => expect(figures()).toEqual({ Value: "101.00", Return: "+1.00 %", "Max drawdown": "0.00 %", Fills: "0" }));
     tell({ position: 12 * M, epoch: "1.0" });
     await eventually(() => expect([chart()?.["equity"], ticks()]).toEqual(["3", 3]));
   });
@@ -166,7 +197,7 @@ describe("a run that has ended", () => {
     const ticks = () => place.querySelector(".strip .buy")?.getAttribute("d")?.split("M").length;
     await eventually(() => expect(ticks()).toBe(2));
     tell({ position: 12 * M });
-    await see("#trade", "Trade 4: long, 1970-01-01 00:05 to 1970-01-01 00:12");
+    await see("#trade", "Trade 4: long, from the bar of 1970-01-01 00:04 to that of 1970-01-01 00:11");
   });
 
   it("of the store is shown whole although no replays are known, where the address names none", async () => {
@@ -177,7 +208,7 @@ describe("a run that has ended", () => {
     await subscribed("run");
     receive({ type: "run", id: idOf("run"), state: "complete", message: "", shown_until: null, value: 4_321, ts: 12 * M });
     await see(".drawer", "4,321");
-    await see("#trade", "Trade 4: long, 1970-01-01 00:05 to 1970-01-01 00:12");
+    await see("#trade", "Trade 4: long, from the bar of 1970-01-01 00:04 to that of 1970-01-01 00:11");
   });
 
   it("has nothing of a trade right of the last bar, and says so of a trade that it lacks", async () => {

@@ -38,7 +38,7 @@ export interface ShownSeries {
   info: SymbolInfo;
 }
 
-export interface ChartModelEvents extends Omit<ChartEvents, "onNeedOlder"> {
+export interface ChartModelEvents extends Omit<ChartEvents, "onNeedOlder" | "onSight"> {
   onBar: (symbol: string, bar: Bar, closes: number) => void;
   onReset: () => void;
 }
@@ -54,6 +54,8 @@ export class ChartModel {
   readonly shown = signal<ShownSeries | null>(null);
   readonly state = signal<ChartState>("none");
   readonly error = signal<string | null>(null);
+  /** Whether the last bar is out of sight, and bars that come are, too. */
+  readonly isOffTip = signal(false);
   /** Counts drawings, for what is shown of the last bar. */
   readonly drawn = signal(0);
   indicators: IndicatorLayer[] = [];
@@ -79,7 +81,11 @@ export class ChartModel {
     zone: string,
     private readonly events: ChartModelEvents,
   ) {
-    this.chart = new PriceChart(container, colors, zone, { ...events, onNeedOlder: () => void this.feed?.loadOlder() });
+    this.chart = new PriceChart(container, colors, zone, {
+      ...events,
+      onNeedOlder: () => void this.feed?.loadOlder(),
+      onSight: () => (this.isOffTip.value = this.bars.length > 0 && !this.chart.isFollowing),
+    });
   }
 
   get bars(): readonly Bar[] {
@@ -152,6 +158,13 @@ export class ChartModel {
     if (this.shown.value === null) return;
     this.addLayers();
     this.showSought();
+  }
+
+  /** Go to the last bar, in place of what is sought. */
+  showNewest(): void {
+    this.soughtSight = null;
+    this.sought = null;
+    this.chart.showNewest();
   }
 
   recolor(colors: Colors, zone: string): void {

@@ -7,7 +7,8 @@ import type { Loadable } from "../data/loadable";
 import type { RunFeed } from "../data/run_feed";
 import { isOfMarket } from "../deck/defaults";
 import {
-  addressProblem, parameter, replay, resolutionOf, run, runExchange, symbolOf, symbolProblem, wantedSight,
+  addressProblem, awaitedMarket, choose, noSight, parameter, replay, resolutionOf, run, runExchange, starting, symbolOf,
+  symbolProblem, wantedSight,
 } from "../deck/selection";
 import { forgetSeen, sawBar } from "../deck/replay_state";
 import { tellSight } from "../deck/sights";
@@ -17,7 +18,7 @@ import type { DrawnTrade } from "../run/open_trade";
 import { Unreachable } from "../shell/panel";
 import { colors } from "../shell/theme";
 import { canControl, shownLength } from "../transport/actions";
-import { openHourFrom } from "../transport/hour_form";
+import { playHourFrom } from "../transport/hour_from";
 import { seek } from "../transport/seeks";
 import { takeBar } from "../transport/strip_data";
 import { ChartModel } from "./chart_model";
@@ -45,7 +46,7 @@ export function ChartView({ number, runFeed, trade, empty }: ChartViewProps) {
       onCrosshair: (ts) => (hovered.value = ts),
       onShiftClick: (ts) => {
         if (canControl.peek()) void seek(ts, { paused: false });
-        else openHourFrom(ts);
+        else playHourFrom(ts);
       },
       onBar: (symbol, bar, closes) => {
         sawBar(symbol, bar, closes);
@@ -55,7 +56,7 @@ export function ChartView({ number, runFeed, trade, empty }: ChartViewProps) {
     });
     model.value = made;
     drawings.value = new DrawingLayer(made);
-    const endSight = tellSight(number, () => made.chart.sight);
+    const endSight = tellSight(number, () => ({ sight: made.chart.sight, isFollowing: made.chart.isFollowing }));
     return () => {
       endSight();
       drawings.value?.dispose();
@@ -109,10 +110,20 @@ export function ChartView({ number, runFeed, trade, empty }: ChartViewProps) {
           role="figure"
           aria-label="Candles and volume; the run's fills, and its equity below"
         />
+        {model.value?.isOffTip.value === true && <ToNewest number={number} model={model.value} />}
         {model.value !== null && <Cover number={number} model={model.value} empty={empty} />}
       </div>
     </section>
   );
+}
+
+/** The address has no times any more: they would lead back. */
+function ToNewest({ number, model }: { number: number; model: ChartModel }) {
+  const go = () => {
+    choose(noSight(number), true);
+    model.showNewest();
+  };
+  return <button class="to-newest" onClick={go}>To the newest bar</button>;
 }
 
 function NoBars({ reason }: { reason: string }) {
@@ -127,6 +138,7 @@ function NoBars({ reason }: { reason: string }) {
 /** What covers a chart without bars. */
 function Cover({ number, model, empty }: { number: number; model: ChartModel; empty: ComponentChildren }) {
   void model.drawn.value;
+  const awaited = starting.value !== null ? `${starting.value} starts` : awaitedMarket.value !== null ? `No bars of ${awaitedMarket.value} yet` : null;
   const { state, error } = { state: model.state.value, error: model.error.value };
   if (state === "unreachable") return <div class="chart-cover"><Unreachable error={error ?? ""} /></div>;
   if (state === "refused") return <div class="chart-cover"><NoBars reason={error ?? ""} /></div>;
@@ -135,7 +147,7 @@ function Cover({ number, model, empty }: { number: number; model: ChartModel; em
     return (
       <div class="chart-cover" id="empty">
         {addressProblem.value !== null && <p class="stale">{addressProblem.value}</p>}
-        {empty}
+        {awaited === null ? empty : <p class="note loading" role="status">{awaited}</p>}
       </div>
     );
   if (model.bars.length === 0) return <div class="chart-cover note">No bars yet: the replay is at its start.</div>;

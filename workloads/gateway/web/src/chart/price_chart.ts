@@ -21,6 +21,8 @@ export interface ChartEvents {
   /** The bar under the crosshair; null beside the bars. */
   onCrosshair: (ts: number | null) => void;
   onShiftClick: (ts: number) => void;
+  /** Other bars are in sight, or there are more. */
+  onSight?: () => void;
 }
 
 /** What follows the bars of a chart. ``dispose`` takes it from the chart. */
@@ -140,6 +142,16 @@ export class PriceChart {
     this.window.willBeAt(sight.to - this.window.range.to);
   }
 
+  /** Go to the last bar, and on with those that come after it. */
+  showNewest(): void {
+    const { window } = this;
+    if (window.isEmpty) return;
+    if (window.range.to === this.count) return window.scrollTo(MARGIN_BARS);
+    const end = this.count + MARGIN_BARS;
+    window.take(windowAround(window.sightUpTo(end), this.count), end, () => this.draw());
+    this.redrawLayers();
+  }
+
   /** What of the drawn bars is in sight; null for none. */
   get sight(): Sight | null {
     const { range, sight } = this.window;
@@ -221,6 +233,7 @@ export class PriceChart {
     const { window } = this;
     if (!window.isSettled) return;
     exposeSight(this.container, this.sight);
+    this.events.onSight?.();
     if (!window.isEmpty && isOutgrown(window.range, window.sight, this.count)) this.plan();
   }
 

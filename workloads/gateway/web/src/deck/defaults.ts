@@ -31,6 +31,10 @@ export function defaultRun(runs: readonly Run[], replay: PlayedReplay | null): R
   return candidates.find(({ state }) => state === "running") ?? candidates[0] ?? null;
 }
 
+/** Whether a run has traded a market of the store, which is named with or without its exchange. */
+export const hasTraded = ({ exchange, symbols }: Run, market: string): boolean =>
+  symbols.some((symbol) => market === symbol || market === `${exchange}:${symbol}`);
+
 /** Whether a run has traded something that a replay plays, whichever data it was of. */
 export const isOfMarket = (run: Run, replay: PlayedReplay): boolean =>
   run.exchange === replay.exchange && run.symbols.some((symbol) => replay.symbols.includes(symbol));

@@ -6,6 +6,7 @@ import type { PlayedReplay, Resource } from "../data/types";
 import { Panel } from "../shell/panel";
 import { Link } from "../shell/router";
 import { layout, uncoverChart } from "./layout";
+import { keptRun } from "./put_away";
 import { progressOf, problemOf, speedOf, unlisted } from "./resource_facts";
 import { choose, NO_SIGHTS, replay, run } from "./selection";
 
@@ -117,7 +118,7 @@ function Unlisted({ known, format }: { known: readonly Resource[]; format: (ts: 
   );
 }
 
-const openReplay = ({ uid }: { uid: string }) => open({ replay: uid, run: null, symbol: null });
+const openReplay = ({ uid }: { uid: string }) => open({ replay: uid, run: keptRun(uid), symbol: null });
 
 function open(chosen: Record<string, string | null>): void {
   choose({ ...NO_SIGHTS, ...chosen });

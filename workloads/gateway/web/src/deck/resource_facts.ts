@@ -11,7 +11,8 @@ export function progressOf(text: string | undefined): number | null {
 /** The speed of a Replay as its status has it, such as 60x; empty for other kinds. */
 export function speedOf({ kind, status }: Resource): string {
   const speed = status?.["speed"];
-  return kind === "Replay" && typeof speed === "string" ? speed : "";
+  const isSaid = speed === status?.phase?.toLowerCase(); // a paused one has its state as its speed
+  return kind === "Replay" && typeof speed === "string" && !isSaid ? speed : "";
 }
 
 // The status of a condition that reports a problem, and reasons of a run that works without one of its parts.

@@ -5,20 +5,17 @@ import type { Loadable } from "../data/loadable";
 import type { RunFeed } from "../data/run_feed";
 import type { Run, RunFigures } from "../data/types";
 import { MISSING, number, percent } from "../format";
+import { barOf } from "../run/bar_times";
 import type { DrawnTrade } from "../run/open_trade";
+import { PlayHour } from "../run/play_hour";
 import { Panel } from "../shell/panel";
-import { AddressLink, Link } from "../shell/router";
-import { hourAround } from "../transport/hour_form";
+import { Link } from "../shell/router";
+import { hourAround } from "../transport/hour_from";
 import { runsOfMarket } from "./defaults";
+import { type Figure, figuresSoFar, toneOf } from "./figures_so_far";
 import { layout } from "./layout";
-import { choose, isBorrowed, isOpenTrade, parameter, replay, run, tradeNumber } from "./selection";
-
-interface Figure {
-  name: string;
-  text: string;
-  hint?: string;
-  tone?: "up" | "down";
-}
+import { putAwayText } from "./put_away";
+import { choose, isBorrowed, isElsewhere, isOpenTrade, parameter, replay, run, tradeNumber } from "./selection";
 
 // The metrics of a run that are shown; its report has all of them.
 const SHOWN_METRICS: readonly [metric: string, name: string][] = [
@@ -55,7 +52,9 @@ export function RunDrawer({ feed, trade, format }: RunDrawerProps) {
         {() =>
           shown !== null && (
             <>
-              {isBorrowed.value ? <Borrowed feed={feed} /> : <Figures feed={feed} format={format} />}
+              <PutAwayNote />
+              {isElsewhere.value && <p class="note">{`It traded ${shown.symbols.join(", ")} of ${shown.exchange}, which the first chart does not show.`}</p>}
+              {isBorrowed.value ? <Borrowed run={shown} feed={feed} format={format} /> : <Figures feed={feed} format={format} />}
               <p class="note">
                 <Link to={{ view: "run", id: shown.run_id }}>Report</Link>
               </p>
@@ -101,7 +100,8 @@ function NoRun({ all }: { all: readonly Run[] }) {
   const others = shown === null ? [] : runsOfMarket(all, shown).slice(0, OFFERED_RUNS);
   return (
     <>
-      <p>No run on this replay.</p>
+      <PutAwayNote />
+      <p>{shown === null ? "No run of this market." : "No run on this replay."}</p>
       {others.map(({ run_id, name }) => (
         <p key={run_id}>
           <button onClick={() => choose({ run: run_id, replay: shown?.uid ?? null })}>{`Show ${name} here`}</button>
@@ -111,14 +111,38 @@ function NoRun({ all }: { all: readonly Run[] }) {
   );
 }
 
-/** In place of figures, which are of the whole run: they would tell what comes after the position. */
-function Borrowed({ feed }: { feed: RunFeed | null }) {
+function PutAwayNote() {
+  const text = putAwayText();
+  return text === null ? null : <p class="note stale" role="status">{text}</p>;
+}
+
+/** Figures up to the position: those of the whole run would tell what comes after it. */
+function Borrowed({ run: of, feed, format }: { run: Run; feed: RunFeed | null; format: (ts: number | null) => string }) {
   if (replay.value === null) return <p class="note loading">Loading the replay</p>;
+  const equity = feed?.equity.value ?? [];
+  const last = equity.at(-1);
   return (
     <>
-      <p class="note">This run was not on this replay. Its fills and equity are shown up to the position.</p>
+      <FigureList figures={figuresSoFar(of.cash, equity, feed?.fills.value ?? [])} />
+      {last !== undefined && <p class="note">{`As of ${format(last[1])}`}</p>}
+      <p class="note">This run was not on this replay. It is shown up to the position.</p>
       <FeedProblem feed={feed} />
     </>
+  );
+}
+
+function FigureList({ figures }: { figures: readonly Figure[] }) {
+  return (
+    <dl id="figures">
+      {figures.map(({ name, text, hint, tone }) => (
+        <div key={name} title={hint}>
+          <dt>{name}</dt>
+          <dd data-figure={name} class={tone}>
+            {text}
+          </dd>
+        </div>
+      ))}
+    </dl>
   );
 }
 
@@ -131,17 +155,7 @@ function Figures({ feed, format }: { feed: RunFeed | null; format: (ts: number |
   const told = feed?.figures.value ?? null;
   return (
     <>
-      <dl id="figures">
-        {told !== null &&
-          figuresOf(told).map(({ name, text, hint, tone }) => (
-            <div key={name} title={hint}>
-              <dt>{name}</dt>
-              <dd data-figure={name} class={tone}>
-                {text}
-              </dd>
-            </div>
-          ))}
-      </dl>
+      <FigureList figures={told === null ? [] : figuresOf(told)} />
       {told !== null && <p class="note">{`As of ${format(told.ts)}`}</p>}
       {told === null && feed?.error.value === null && <p class="note loading">Loading</p>}
       <FeedProblem feed={feed} />
@@ -158,20 +172,22 @@ interface ShownTradeProps {
 /** The trade that is drawn on the chart. */
 function ShownTrade({ run: of, trade: { value, error }, format }: ShownTradeProps) {
   if (tradeNumber.value === null && !isOpenTrade.value) return null;
-  const hour = value === null ? null : hourAround(of, value.entry_ts);
+  const hour = value === null ? null : hourAround(of, value);
   return (
     <p class="note" id="trade">
-      {value !== null && `${tradeText(value, format)} `}
+      {value !== null && `${tradeText(value, of.interval, format)} `}
       {value === null && <span class="stale">{error ?? "Loading the trade"} </span>}
       <button onClick={() => choose({ trade: null })}>Hide the trade</button>{" "}
-      {hour !== null && <AddressLink address={hour}>Play this hour at 10×</AddressLink>}
+      {hour !== null && <PlayHour hour={hour} what="Play this hour" />}
     </p>
   );
 }
 
-function tradeText({ seq, side, entry_ts, exit_ts }: DrawnTrade, format: (ts: number | null) => string): string {
-  if (exit_ts === null) return `Open trade: ${side}, since ${format(entry_ts)}`;
-  return `Trade ${seq}: ${side}, ${format(entry_ts)} to ${format(exit_ts)}`;
+/** By the bars on which the chart draws its ends. */
+function tradeText({ seq, side, entry_ts, exit_ts }: DrawnTrade, interval: string, format: (ts: number | null) => string): string {
+  const bar = (ts: number) => format(barOf(ts, interval));
+  if (exit_ts === null) return `Open trade: ${side}, since the bar of ${bar(entry_ts)}`;
+  return `Trade ${seq}: ${side}, from the bar of ${bar(entry_ts)} to that of ${bar(exit_ts)}`;
 }
 
 /** The figures of a run, in their order. */
@@ -195,8 +211,6 @@ export function figuresOf(told: RunFigures): Figure[] {
   }
   return shown;
 }
-
-const toneOf = (value: number): { tone?: "up" | "down" } => (value > 0 ? { tone: "up" } : value < 0 ? { tone: "down" } : {});
 
 function metricText(metric: string, value: number, { metrics }: RunFigures): string {
   const error = metrics?.[`${metric}_error`];

@@ -1,11 +1,11 @@
 // What the Deck shows: what its address says, and defaults for the rest. A chart of the grid has parameters of its own.
 import { batch, computed, effect, type ReadonlySignal, signal } from "@preact/signals";
-import { played, resolutions, runs, storedSymbols } from "../data/resources";
-import type { PlayedReplay, Resolution } from "../data/types";
+import { played, replays, resolutions, runs, storedSymbols } from "../data/resources";
+import { FINAL_PHASES, type PlayedReplay, type Resolution } from "../data/types";
 import { deckAddress, navigate } from "../shell/router";
 import { OPEN_TRADE } from "../run/chosen_trade";
-import { defaultReplay, defaultRun, isOfMarket, namedReplay, namedSymbol, replayOf, shownSymbol, symbolsOf } from "./defaults";
-import { type Sight, sightOf } from "./sights";
+import { defaultReplay, defaultRun, hasTraded, isOfMarket, marketOf, namedReplay, namedSymbol, replayOf, shownSymbol, symbolsOf } from "./defaults";
+import { isFollowing, type Sight, sightOf } from "./sights";
 
 export const CHARTS_MAX = 4;
 
@@ -42,6 +42,18 @@ export function chosenAddress(): string {
   for (const [name, value] of Object.entries(shownNow)) if (value !== "") all.set(name, value);
   for (let chart = 0; chart < chartCount.peek(); chart += 1)
     for (const [name, ts] of Object.entries(sightOf(chart) ?? {})) all.set(parameterName(name, chart), String(ts));
+  return `/?${all.toString()}`;
+}
+
+/**
+ * The same for somebody else. A chart that shows the newest bar of what goes on has no times: a range would hold the other's
+ * chart where this one is now.
+ */
+export function sharedAddress(): string {
+  const all = new URLSearchParams(chosenAddress().slice("/?".length));
+  if (replay.peek()?.ended === true) return `/?${all.toString()}`;
+  for (let chart = 0; chart < chartCount.peek(); chart += 1)
+    if (isFollowing(chart)) for (const name of Object.keys(noSight(chart))) all.delete(name);
   return `/?${all.toString()}`;
 }
 
@@ -90,27 +102,44 @@ export const replay = computed<PlayedReplay | null>(() => {
   return wanted === null ? defaultReplay(known, shown.value) : namedReplay(known, wanted);
 });
 
+/** The Replay that the address names by its uid, while it has played nothing: it was just made, or has failed at its start. */
+const named = computed(() => {
+  if (played.value === null || replay.value !== null) return null;
+  const found = (replays.value ?? []).find(({ metadata }) => metadata.uid === wantedReplay.value);
+  return found === undefined || found.status?.phase === "Complete" ? null : found;
+});
+const hasFailed = computed(() => FINAL_PHASES.includes(named.value?.status?.phase ?? ""));
+
+/** The name of the Replay that will be shown once it has started; null where there is none. */
+export const starting = computed<string | null>(() => (named.value === null || hasFailed.value ? null : named.value.metadata.name));
+
 /** What is wrong with the address; null where it can be shown. */
 export const addressProblem = computed<string | null>(() => {
   const wanted = wantedReplay.value;
-  if (wanted === null || wanted === "" || replay.value !== null || played.value === null) return null;
+  if (wanted === null || wanted === "" || replay.value !== null || played.value === null || starting.value !== null) return null;
+  if (hasFailed.value) return `${named.value?.metadata.name}: ${named.value?.status?.message ?? ""}`;
   return `replay: got ${wanted}, expected the name or uid of one that has started`;
 });
 
 export const run = computed(() => {
   const wanted = parameter("run");
   const known = runs.value ?? [];
-  if (wanted === null) return defaultRun(known, replay.value);
+  const market = marketOf(parameter("symbol") ?? "");
+  // Beside a market of the store no run of another one is shown that nobody has chosen.
+  const candidates = replay.value === null && market !== "" ? known.filter((each) => hasTraded(each, market)) : known;
+  if (wanted === null) return defaultRun(candidates, replay.value);
   return known.find(({ run_id }) => run_id === wanted) ?? null;
 });
 
 export const runId = computed(() => run.value?.run_id ?? null);
 /** The uid of the shown replay, or what names it while the replays are not known: "" for none, null where the newest will be shown. */
-const replayName = computed(() => replay.value?.uid ?? (played.value === null ? wantedReplay.value : ""));
+const replayName = computed(() => replay.value?.uid ?? (played.value === null || starting.value !== null ? wantedReplay.value : ""));
 /** Whether a replay is shown, or will be. */
 export const hasReplay = computed(() => replayName.value !== "");
 /** Whether the shown run is, or may be, of other data than the replay: the gateway does not limit it to that one's position. */
 export const isBorrowed = computed(() => hasReplay.value && run.value !== null && run.value.replay_uid !== replayName.value);
+/** Whether the shown run has not traded what the first chart shows. */
+export const isElsewhere = computed(() => run.value !== null && symbolOf(0) !== "" && !hasTraded(run.value, marketOf(symbolOf(0))));
 export const runExchange = computed(() => run.value?.exchange ?? null);
 
 /** The number of the run's trade that is shown; null for none. */
@@ -119,11 +148,20 @@ export const tradeNumber = computed(() => (/^\d{1,15}$/.test(parameter("trade") 
 /** Whether the shown trade is that which the run has open. */
 export const isOpenTrade = computed(() => parameter("trade") === OPEN_TRADE);
 
-/** The symbols that charts can show now. */
-export const symbols = computed(() => symbolsOf(replay.value, storedSymbols.value));
+const NO_SYMBOLS: readonly string[] = [];
+
+/** The symbols that charts can show now. Before a replay starts there are none: bars of the store would tell what comes. */
+export const symbols = computed(() => (starting.value === null ? symbolsOf(replay.value, storedSymbols.value) : NO_SYMBOLS));
+
+/** The market that the address wants without a replay, while the store has nothing of it: no other one takes its place. */
+export const awaitedMarket = computed<string | null>(() => {
+  const wanted = parameter("symbol") ?? "";
+  return parameter("replay") === "" && wanted !== "" && namedSymbol(symbols.value, wanted) === undefined ? wanted : null;
+});
 
 /** The symbol of a chart; those beside the first have its symbol as their default. */
 export function symbolOf(chart: number): string {
+  if (awaitedMarket.value !== null) return "";
   const first = shownSymbol(symbols.value, parameter("symbol"), run.value);
   const wanted = chart === 0 ? null : parameter("symbol", chart);
   return wanted === null ? first : shownSymbol(symbols.value, wanted, null);
@@ -131,7 +169,7 @@ export function symbolOf(chart: number): string {
 
 /** What is wrong with the wanted symbol of a chart, which shows another one in its place; null where nothing is. */
 export function symbolProblem(chart: number): string | null {
-  if (addressProblem.value !== null) return addressProblem.value;
+  if (addressProblem.value !== null || awaitedMarket.value !== null) return addressProblem.value;
   const wanted = parameter("symbol", chart) ?? "";
   const known = symbols.value;
   const isLoading = played.value === null || known.length === 0;

@@ -3,44 +3,123 @@ import { number } from "../format";
 import { DAY_MS } from "./intervals";
 import type { DayCoverage, Hole } from "./types";
 
-/** Whole days from the first to the last one of any series. Times are milliseconds UTC. */
-export interface DayAxis {
+/** A stretch of whole days, which takes cells of the axis from ``at`` on. Times are milliseconds UTC. */
+interface Stretch {
   from: number;
   days: number;
+  at: number;
+}
+
+/** The stretches in which any series has bars, in order, with a break between two of them. */
+export interface DayAxis {
+  stretches: readonly Stretch[];
   cells: number;
   /** The days of a cell. */
   each: number;
+  /** The cells of a break. */
+  gap: number;
 }
+
+/** Days without a bar of any series are left out where they are more than these, and than this share of the days with bars. */
+const [LEFT_OUT_DAYS, LEFT_OUT_SHARE] = [30, 0.1];
+/** A break is as wide as this share of the axis. */
+const BREAK_SHARE = 0.02;
 
 /** The axis of ranges of time, with no more than ``most`` cells. */
 export function axisOf(ranges: readonly { from: number; to: number }[], most: number): DayAxis {
-  const [first, last] = ranges.reduce(([low, high], { from, to }) => [Math.min(low, from), Math.max(high, to)], [Infinity, -Infinity]);
-  if (last <= first) return { from: 0, days: 1, cells: 1, each: 1 };
-  const from = Math.floor(first / DAY_MS) * DAY_MS;
-  const days = Math.ceil((last - from) / DAY_MS);
-  const each = Math.ceil(days / Math.max(1, most));
-  return { from, days, cells: Math.ceil(days / each), each };
+  const found = withoutBreaks(daysOf(ranges));
+  if (found.length === 0) return { stretches: [{ from: 0, days: 1, at: 0 }], cells: 1, each: 1, gap: 0 };
+  const days = found.reduce((sum, stretch) => sum + stretch.days, 0);
+  const breaks = found.length - 1;
+  const room = Math.max(1, Math.floor(most * (1 - Math.min(0.5, breaks * BREAK_SHARE))) - breaks);
+  const each = Math.ceil(days / room);
+  const gap = breaks === 0 ? 0 : Math.max(1, Math.round((days / each) * BREAK_SHARE));
+  let at = 0;
+  const stretches = found.map(({ from, days: length }): Stretch => {
+    const stretch = { from, days: length, at };
+    at += Math.ceil(length / each) + gap;
+    return stretch;
+  });
+  return { stretches, cells: at - gap, each, gap };
+}
+
+/** The whole days that any of the ranges touches, as stretches in order. */
+function daysOf(ranges: readonly { from: number; to: number }[]): { from: number; to: number }[] {
+  const found: { from: number; to: number }[] = [];
+  const wholeDays = ranges
+    .filter(({ from, to }) => to > from)
+    .map(({ from, to }) => ({ from: Math.floor(from / DAY_MS) * DAY_MS, to: Math.ceil(to / DAY_MS) * DAY_MS }))
+    .sort((one, other) => one.from - other.from);
+  for (const { from, to } of wholeDays) {
+    const last = found.at(-1);
+    if (last === undefined || from > last.to) found.push({ from, to });
+    else last.to = Math.max(last.to, to);
+  }
+  return found;
+}
+
+/** Short breaks belong to the axis; long ones part it. */
+function withoutBreaks(found: readonly { from: number; to: number }[]): Pick<Stretch, "from" | "days">[] {
+  const covered = found.reduce((sum, { from, to }) => sum + (to - from), 0);
+  const most = Math.max(LEFT_OUT_DAYS * DAY_MS, covered * LEFT_OUT_SHARE);
+  const parts: { from: number; to: number }[] = [];
+  for (const each of found) {
+    const last = parts.at(-1);
+    if (last === undefined || each.from - last.to > most) parts.push({ ...each });
+    else last.to = each.to;
+  }
+  return parts.map(({ from, to }) => ({ from, days: (to - from) / DAY_MS }));
 }
 
 const dateOf = (ts: number): string => new Date(ts).toISOString().slice(0, 10);
+const firstOf = (stretches: readonly Stretch[]): Stretch => stretches[0] as Stretch; // an axis has one at least
+const endOf = ({ from, days }: Stretch): number => from + days * DAY_MS;
 
-/** The first and the last day, and what a cell is. */
-export const axisText = ({ from, days, each }: DayAxis): string =>
-  `${dateOf(from)} to ${dateOf(from + (days - 1) * DAY_MS)}; a cell is ${each === 1 ? "a day" : `${number(each, 0)} days`}`;
+export interface AxisBreak {
+  /** In cells, as ``gap`` of the axis is wide. */
+  at: number;
+  /** Its days, such as: 2018-04-07 to 2024-02-29 left out: no series has a bar. */
+  text: string;
+}
 
-/** Where a time lies on the axis, in cells. */
-export const placeOf = (ts: number, { from, each }: DayAxis): number => (ts - from) / (each * DAY_MS);
+export const breaksOf = ({ stretches, gap }: DayAxis): AxisBreak[] =>
+  stretches.slice(1).map((next, n) => {
+    const before = stretches[n] as Stretch;
+    return { at: next.at - gap, text: `${dateOf(endOf(before))} to ${dateOf(next.from - DAY_MS)} left out: no series has a bar` };
+  });
+
+/** The first and the last day, what is left out between them, and what a cell is. */
+export function axisText(axis: DayAxis): string {
+  const { stretches, each } = axis;
+  const [first, last] = [firstOf(stretches), stretches.at(-1) as Stretch];
+  const breaks = breaksOf(axis).map(({ text }) => `; ${text}`).join("");
+  return `${dateOf(first.from)} to ${dateOf(endOf(last) - DAY_MS)}; a cell is ${each === 1 ? "a day" : `${number(each, 0)} days`}${breaks}`;
+}
+
+/** Where a time lies on the axis, in cells; one that is left out, at the start of the break. */
+export function placeOf(ts: number, { stretches, each }: DayAxis): number {
+  const stretch = stretches.findLast(({ from }) => from <= ts) ?? firstOf(stretches);
+  return stretch.at + Math.min(Math.ceil(stretch.days / each), (ts - stretch.from) / (each * DAY_MS));
+}
 
 const TICK_DAYS = [1, 2, 5, 10, 20, 30, 60, 90, 180, 365, 730, 1_825, 3_650];
 
-/** Some dates on the axis, with the place of each in cells; the first is that of its begin. */
+/** Some dates on the axis, with the place of each in cells; each stretch begins with one where there is room for it. */
 export function axisTicks(axis: DayAxis, most: number): { place: number; text: string }[] {
-  const { days } = axis;
+  const { stretches, cells } = axis;
+  const days = stretches.reduce((sum, stretch) => sum + stretch.days, 0);
   const step = TICK_DAYS.find((each) => days / each <= most) ?? Math.ceil(days / Math.max(1, most));
-  return Array.from({ length: Math.ceil(days / step) }, (_, n) => {
-    const ts = axis.from + n * step * DAY_MS;
-    return { place: placeOf(ts, axis), text: dateOf(ts) };
-  });
+  const ticks = stretches.flatMap((stretch) =>
+    Array.from({ length: Math.ceil(stretch.days / step) }, (_, n) => {
+      const ts = stretch.from + n * step * DAY_MS;
+      return { place: placeOf(ts, axis), text: dateOf(ts) };
+    }),
+  );
+  if (stretches.length === 1) return ticks;
+  const room = cells / Math.max(1, most);
+  const kept: typeof ticks = [];
+  for (const tick of ticks) if (kept.length === 0 || tick.place - (kept.at(-1)?.place ?? 0) >= room) kept.push(tick);
+  return kept;
 }
 
 export interface StripCell {
@@ -73,8 +152,11 @@ export function kindOf(cell: StripCell | null): CellKind {
 
 /** What a cell says of itself. */
 export function columnText(cell: StripCell | null, at: number, axis: DayAxis): string {
-  const day = (n: number) => dateOf(axis.from + n * DAY_MS);
-  const [first, last] = [at * axis.each, (at + 1) * axis.each - 1];
+  const left = breaksOf(axis).find((each) => at >= each.at && at < each.at + axis.gap);
+  if (left !== undefined) return left.text;
+  const stretch = axis.stretches.findLast((each) => each.at <= at) ?? firstOf(axis.stretches);
+  const day = (n: number) => dateOf(stretch.from + n * DAY_MS);
+  const [first, last] = [(at - stretch.at) * axis.each, (at - stretch.at + 1) * axis.each - 1];
   const days = first === last ? day(first) : `${day(first)} to ${day(last)}`;
   if (cell === null) return `${days}: not of the series`;
   return cell.expected === 0 ? `${days}: closed` : `${days}: ${number(cell.bars, 0)} of ${number(cell.expected, 0)} bars`;

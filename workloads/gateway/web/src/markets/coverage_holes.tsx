@@ -1,10 +1,11 @@
-// The holes of a series, the longest first: each leads to the chart, and all of them to the form of a Feed that fetches them.
+// The holes of a series, the longest first: each leads to the chart, and all of them to the form of a Feed that fetches or reads them.
 import { useMemo, useState } from "preact/hooks";
 import type { Resource } from "../data/types";
 import { number } from "../format";
-import { fillAddress } from "../new/fill_form";
+import { fillAddress, importAddress } from "../new/fill_form";
 import { AddressLink } from "../shell/router";
-import { holeAddress, holesText, holeText, lengthOf, nameOf, type SeriesRow } from "./coverage";
+import { type CoveredSeries, holeAddress, holesText, holeText, lengthOf, nameOf, type SeriesRow } from "./coverage";
+import { isDownloaded } from "./downloaded";
 import type { Hole } from "./types";
 
 const HOLES_SHOWN = 200;
@@ -36,9 +37,9 @@ function SeriesHoles({ row, feeds, startsOpen }: { row: SeriesRow; feeds: readon
   const address = useMemo(() => fetchAddress(row, holes, feeds), [row.coverage, feeds]);
   if (row.summary === null || holes.length === 0) return null;
   return (
-    <div class="series-holes">
+    <div class="series-holes" id={holesId(row)}>
       <h3>{nameOf(row)}</h3>
-      <AddressLink address={address}>Fetch what is missing</AddressLink>
+      <AddressLink address={address}>{isDownloaded(row.symbol.exchange) ? "Fetch what is missing" : "Import a file with these times"}</AddressLink>
       <details open={isOpen} onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
         <summary>{holesText(row.summary)}</summary>
         {isOpen && <HoleList row={row} holes={holes} />}
@@ -47,7 +48,20 @@ function SeriesHoles({ row, feeds, startsOpen }: { row: SeriesRow; feeds: readon
   );
 }
 
+const holesId = (of: CoveredSeries): string => `holes of ${nameOf(of)}`;
+
+/** Bring the holes of a series into sight, open; of a series that is not listed nothing happens. */
+export function showHoles(of: CoveredSeries): void {
+  const list = document.getElementById(holesId(of));
+  const details = list?.querySelector("details");
+  if (details) details.open = true;
+  list?.scrollIntoView({ block: "start" });
+  list?.querySelector<HTMLElement>("summary")?.focus({ preventScroll: true });
+}
+
+/** What leads to the gaps: the exchange's history, or files where there is none. */
 function fetchAddress({ symbol, series }: SeriesRow, holes: readonly Hole[], feeds: readonly Resource[]): string {
+  if (!isDownloaded(symbol.exchange)) return importAddress({ exchange: symbol.exchange, symbol: symbol.name, interval: series.interval });
   const range = { from: holes[0]?.from ?? 0, to: holes.at(-1)?.to ?? 0 };
   return fillAddress({ exchange: symbol.exchange, symbol: symbol.name, interval: series.interval, ...range }, feeds);
 }

@@ -14,7 +14,8 @@ import { AllHoles } from "./coverage_holes";
 import { CoverageLoads, coverageOf } from "./coverage_load";
 import { AxisRow, StripRow } from "./coverage_strip";
 import { closeOf } from "./intervals";
-import { chosenNames, coveredOf, COVERED, SERIES_MAX, span, SPANS } from "./selection";
+import { filtered } from "./market_rows";
+import { chosenNames, coveredOf, COVERED, filterText, SERIES_MAX, shownExchange, span, SPANS } from "./selection";
 import type { StoredSymbol } from "./types";
 
 /** So wide is a cell at least, in pixels, and so wide the strips are taken to be before they are measured. */
@@ -24,15 +25,21 @@ const NO_FEEDS: readonly Resource[] = [];
 export function CoveragePanel({ all, chosen }: { all: readonly StoredSymbol[]; chosen: Loadable<StoredSymbol[]> }) {
   const days = span.value;
   const covered = coveredOf(seriesOf(all).length, chosenNames.value);
-  const series = useMemo(() => seriesOf(covered === "all symbols" ? all : (chosen.value ?? [])), [covered, all, chosen.value]);
+  const [exchange, text] = [shownExchange.value, filterText.value];
+  const isFiltered = exchange !== "" || text.trim() !== "";
+  const series = useMemo(() => {
+    if (covered !== "all symbols" && chosenNames.value.length > 0) return seriesOf(chosen.value ?? []); // ticked ones stay
+    const of = covered === "all symbols" ? all : (chosen.value ?? []);
+    return seriesOf(isFiltered ? filtered(of, exchange, text) : of);
+  }, [covered, all, chosen.value, exchange, text]);
   const shown = useMemo(() => series.slice(0, SERIES_MAX), [series]);
   const actions = (
     <span class="filters">
       <Choice name="Series of" value={covered} options={COVERED} choose={(value) => setQuery({ covered: value }, true)} />
-      <Choice name="Last days" value={days} options={SPANS} choose={(value) => setQuery({ days: value }, true)} />
+      <Choice name="Last days of each series" value={days} options={SPANS} choose={(value) => setQuery({ days: value }, true)} />
     </span>
   );
-  const none = () => (series.length === 0 ? <p>None of the chosen symbols has bars of its own</p> : null);
+  const none = () => (series.length === 0 ? <p>{`None of the ${isFiltered ? "symbols that the filters leave" : "chosen symbols"} has bars of its own`}</p> : null);
   return (
     <Panel title="Coverage: what is missing" class="wide" of={chosen} actions={actions} empty={none}>
       {() => (

@@ -4,20 +4,26 @@ import { useMemo } from "preact/hooks";
 import { navigate } from "../shell/router";
 import { ChartLink } from "./chart_link";
 import { holeAddress, holesText, nameOf, type SeriesRow, storedText } from "./coverage";
-import { axisText, axisTicks, cellsOf, columnText, type DayAxis, holeIn, kindOf, pathsOf } from "./coverage_axis";
+import { axisText, axisTicks, breaksOf, cellsOf, columnText, type DayAxis, holeIn, kindOf, pathsOf } from "./coverage_axis";
+import { showHoles } from "./coverage_holes";
 import type { SeriesCoverage } from "./types";
 
 const TICK_WIDTH = 96;
 /** Narrower cells have no lines between them. */
 const LINED_CELL = 5;
 
+const share = (cells: number, axis: DayAxis): string => `${((cells / axis.cells) * 100).toFixed(3)}%`;
+
 export function AxisRow({ axis, width }: { axis: DayAxis; width: number }) {
   return (
     <div class="coverage-row axis">
       <span class="note">{axisText(axis)}</span>
-      <div class="ticks" data-axis={`${axis.from} ${axis.cells} ${axis.each}`}>
+      <div class="ticks" data-axis={`${axis.stretches[0]?.from ?? 0} ${axis.cells} ${axis.each}`}>
+        {breaksOf(axis).map(({ at, text }) => (
+          <i class="break" key={text} title={text} style={{ left: share(at, axis), width: share(axis.gap, axis) }} />
+        ))}
         {axisTicks(axis, Math.max(1, Math.floor(width / TICK_WIDTH))).map(({ place, text }) => (
-          <span key={text} style={{ left: `${((place / axis.cells) * 100).toFixed(3)}%` }}>{text}</span>
+          <span key={text} style={{ left: share(place, axis) }}>{text}</span>
         ))}
       </div>
     </div>
@@ -37,7 +43,11 @@ function RowContent({ row, axis, width }: { row: SeriesRow; axis: DayAxis; width
         <ChartLink symbol={row.symbol.symbol} interval={row.series.interval}>{nameOf(row)}</ChartLink>
         {summary !== null && (
           <p class="summary">
-            <b data-lacks={summary.holes > 0}>{holesText(summary)}</b>
+            <b data-lacks={summary.holes > 0}>
+              {summary.holes === 0 ? holesText(summary) : (
+                <button type="button" class="link" title="List the holes" onClick={() => showHoles(row)}>{holesText(summary)}</button>
+              )}
+            </b>
             {`: ${storedText(summary)}`}
           </p>
         )}
@@ -98,6 +108,9 @@ function Strip({ row, coverage, axis, width }: StripProps) {
       <path d={paths.stored} class="stored" />
       <path d={lines} class="lines" />
       <path d={paths.holes} class="lacking" />
+      {breaksOf(axis).map(({ at, text }) => (
+        <rect key={text} x={at} width={axis.gap} height={1} class="break" />
+      ))}
     </svg>
   );
 }

@@ -83,3 +83,9 @@ export function atText({ symbol, moves }: MarketRow, live: LivePrice | undefined
 /** A filter by exchange; "" for all. */
 export const ofExchange = (rows: MarketRow[], exchange: string): MarketRow[] =>
   exchange === "" ? rows : rows.filter(({ symbol }) => symbol.exchange === exchange);
+
+/** The symbols that the filters of the table leave, of all. */
+export function filtered(symbols: readonly StoredSymbol[], exchange: string, text: string): StoredSymbol[] {
+  const rows = ofExchange(marketRows(symbols, new Map(), []), exchange);
+  return marketTable(rows)({ column: "symbol", descending: false }, text).map(({ symbol }) => symbol);
+}

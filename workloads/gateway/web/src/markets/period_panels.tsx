@@ -5,7 +5,7 @@ import { Choice } from "../run/heat_map";
 import { Panel } from "../shell/panel";
 import { setQuery } from "../shell/router";
 import { useWatched } from "../shell/watched";
-import { heatOf, lastPeriods, type PeriodReport, periodName, periodReport } from "./analytics";
+import { heatOf, lastPeriods, PERIODS_SHOWN, type PeriodReport, periodName, periodReports } from "./analytics";
 import { ChartLink } from "./chart_link";
 import { changeText } from "./market_rows";
 import { period } from "./selection";
@@ -15,21 +15,39 @@ export function PeriodPanels({ chosen }: { chosen: Loadable<StoredSymbol[]> }) {
   const of = period.value;
   const symbols = chosen.value;
   const key = symbols === null ? "" : symbols.map(({ symbol }) => symbol).join(" ");
-  const report = useWatched(() => periodReport(symbols ?? [], of), [key, of]);
-  const shown: Loadable<PeriodReport> = symbols === null ? { value: null, error: chosen.error } : report;
-  const empty = (found: PeriodReport) =>
-    found.returns.length === 0 ? <p>None of the chosen symbols has bars</p> : lastPeriods(found).length === 0 ? <p>{`No ${of} is over yet`}</p> : null;
+  const report = useWatched(() => periodReports(symbols ?? [], of), [key, of]);
+  const shown: Loadable<PeriodReport[]> = symbols === null ? { value: null, error: chosen.error } : report;
+  const empty = (found: PeriodReport[]) =>
+    found.length === 0 ? <p>None of the chosen symbols has bars</p> : found.every((each) => lastPeriods(each).length === 0) ? <p>{`No ${of} is over yet`}</p> : null;
   const choice = <Choice name="By" value={of} options={PERIODS} choose={(value) => setQuery({ period: value }, true)} />;
   return (
     <>
       <Panel title="Returns" class="wide" of={shown} actions={choice} empty={empty}>
-        {(found) => <ReturnTable report={found} />}
+        {(found) => (
+          <>
+            {found.map((each) => <ReturnTable report={each} key={keyOf(each)} />)}
+            <ApartNote reports={found} />
+          </>
+        )}
       </Panel>
       <Panel title="Volume" class="wide" of={shown} empty={empty}>
-        {(found) => <VolumeTable report={found} />}
+        {(found) => (
+          <>
+            {found.map((each) => <VolumeTable report={each} key={keyOf(each)} />)}
+            <ApartNote reports={found} />
+          </>
+        )}
       </Panel>
     </>
   );
+}
+
+const keyOf = ({ returns }: PeriodReport): string => returns.map(({ symbol }) => symbol).join(" ");
+
+/** Tables of their own are no fault. */
+function ApartNote({ reports }: { reports: readonly PeriodReport[] }) {
+  if (reports.length < 2) return null;
+  return <p class="note">{`The symbols end at different times: each has the last ${PERIODS_SHOWN} periods of its own`}</p>;
 }
 
 function Heads({ opens }: { opens: number[] }) {
@@ -49,7 +67,7 @@ function ReturnTable({ report }: { report: PeriodReport }) {
   const opens = lastPeriods(report);
   const all = report.returns.flatMap(({ returns }) => returns.filter(({ ts }) => opens.includes(ts)).map((each) => each.return ?? 0));
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={`Returns by ${period.value}`}>
+    <div class="scroll" tabIndex={0} role="region" aria-label={`Returns by ${period.value}: ${keyOf(report)}`}>
       <table class="heat">
         <Heads opens={opens} />
         <tbody>
@@ -82,7 +100,7 @@ function Change({ change, all }: { change: number | null; all: readonly number[]
 function VolumeTable({ report }: { report: PeriodReport }) {
   const opens = lastPeriods(report);
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={`Volume by ${period.value}, in the base currency`}>
+    <div class="scroll" tabIndex={0} role="region" aria-label={`Volume by ${period.value}, in the base currency: ${keyOf(report)}`}>
       <table class="heat">
         <Heads opens={opens} />
         <tbody>

@@ -32,7 +32,14 @@ export function StatisticsPanels({ chosen }: { chosen: Loadable<StoredSymbol[]> 
         of={shown}
         empty={({ correlation }) => (correlation === null ? <p>{`Choose two or more symbols with bars of ${of}`}</p> : null)}
       >
-        {({ correlation }) => correlation !== null && <CorrelationTable report={correlation} />}
+        {({ correlation, areApart }) =>
+          correlation !== null && (
+            <>
+              <CorrelationTable report={correlation} />
+              <p class="note">{pairsText(correlation, areApart)}</p>
+            </>
+          )
+        }
       </Panel>
     </>
   );
@@ -63,9 +70,18 @@ function VolatilityTable({ report, interval: of }: { report: StatisticsReport; i
           </tbody>
         </table>
       </div>
-      <p class="note">{`The deviation of logarithmic returns of the last ${BARS_OF_STATISTICS} bars${leftOutText(report)}`}</p>
+      <p class="note">{`The deviation of logarithmic returns of the last ${BARS_OF_STATISTICS} bars${endText(report)}${leftOutText(report)}`}</p>
     </>
   );
+}
+
+const endText = ({ areApart }: StatisticsReport): string => (areApart ? " of each symbol, which end at different times" : "");
+
+/** Of which returns the pairs are, and what a dash means where there is one. */
+export function pairsText({ matrix }: CorrelationReport, areApart: boolean): string {
+  const hasNone = matrix.some((row, i) => row.some((value, j) => i !== j && value === null));
+  const times = `Of each pair the returns that both have, of the last ${BARS_OF_STATISTICS} bars`;
+  return `${times}${areApart ? " up to the end of the older" : ""}${hasNone ? `; ${MISSING}: too few in common` : ""}`;
 }
 
 const leftOutText = ({ leftOut }: StatisticsReport): string => (leftOut.length === 0 ? "" : `; without ${leftOut.join(", ")}`);

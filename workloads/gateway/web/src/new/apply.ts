@@ -16,6 +16,7 @@ export interface Made {
   namespace: string;
   name: string;
   uid: string;
+  spec: Record<string, unknown>;
 }
 
 export type Outcome = { is: "fits" } | { is: "made"; made: Made } | { is: "refused"; problems: Problem[] };
@@ -23,6 +24,7 @@ export type Outcome = { is: "fits" } | { is: "made"; made: Made } | { is: "refus
 interface Answer {
   kind: string;
   metadata: { name: string; namespace: string; uid?: string };
+  spec?: Record<string, unknown>;
 }
 
 /** Ask the gateway to make the resource of a text, or only whether it could. */
@@ -35,9 +37,9 @@ export async function apply(text: string, dryRun: boolean): Promise<Outcome> {
   }
   const path = `/api/v1/namespaces/${encodeURIComponent(namespace === "" ? DEFAULT_NAMESPACE : namespace)}/${known}s`;
   try {
-    const { metadata } = await send<Answer>("POST", dryRun ? `${path}?dryRun=1` : path, text, "application/yaml");
+    const { metadata, spec = {} } = await send<Answer>("POST", dryRun ? `${path}?dryRun=1` : path, text, "application/yaml");
     if (dryRun) return { is: "fits" };
-    return { is: "made", made: { kind, namespace: metadata.namespace, name: metadata.name, uid: metadata.uid ?? "" } };
+    return { is: "made", made: { kind, namespace: metadata.namespace, name: metadata.name, uid: metadata.uid ?? "", spec } };
   } catch (error) {
     return { is: "refused", problems: problemsOf(error) };
   }

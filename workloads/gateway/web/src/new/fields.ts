@@ -1,4 +1,5 @@
 // Fields of forms: how what is written in them becomes a resource.
+import { resourceTime } from "../written_time";
 import type { Json } from "./yaml";
 
 export type FieldType = "text" | "number" | "list" | "time" | "flag" | "choice";
@@ -27,6 +28,7 @@ export function valueOf(type: FieldType, text: string): Json | undefined {
   if (trimmed === "") return undefined;
   if (type === "flag") return trimmed === "true" ? true : undefined;
   if (type === "list") return trimmed.split(/[\s,]+/).filter((each) => each !== "");
+  if (type === "time") return resourceTime(trimmed);
   if (type !== "number") return trimmed;
   const number = Number(trimmed);
   return Number.isFinite(number) ? number : trimmed; // the check says what is wrong with it

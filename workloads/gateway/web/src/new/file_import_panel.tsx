@@ -1,11 +1,12 @@
 // Files of this machine: chosen or dropped, uploaded, shown as the deck recognizes them, and imported.
 import { signal } from "@preact/signals";
+import { useEffect, useMemo } from "preact/hooks";
 import type { FileImport, InspectedFile } from "../data/api";
 import { feeds } from "../data/resources";
 import type { Resource } from "../data/types";
 import { problemOf } from "../deck/resource_facts";
 import { number, time } from "../format";
-import { Link } from "../shell/router";
+import { address, Link } from "../shell/router";
 import { useAll, useWatched } from "../shell/watched";
 import type { Problem } from "./apply";
 import type { Values } from "./fields";
@@ -57,7 +58,18 @@ export function dropOf(setOver: (isOver: boolean) => void, onFiles: (files: File
   };
 }
 
+/** What the address says of files that are still to be chosen. */
+function givenOf(query: URLSearchParams): Values | null {
+  if (query.get("source") !== "files") return null;
+  const fields = [["exchange", "files"], ["symbol", "symbol"], ["interval", "length"]] as const;
+  return Object.fromEntries(fields.map(([id, name]) => [id, query.get(name) ?? ""]));
+}
+
 export function FileImportPanel() {
+  const asked = useMemo(() => givenOf(address.peek().query), []);
+  useEffect(() => {
+    if (asked !== null) values.value = asked;
+  }, [asked]);
   const limits = useWatched(() => uploadLimits, []).value;
   const state = importer.state.value;
   const problems = state.is === "refused" ? state.problems : [];
@@ -74,7 +86,7 @@ export function FileImportPanel() {
             <input type="file" multiple aria-label="Files to import" onChange={({ currentTarget }) => takeFiles([...(currentTarget.files ?? [])])} />
             <span class="hint">or drop them on this page: CSV, JSON, Parquet, Arrow, archives of them</span>
           </p>
-          {state.is !== "none" && (
+          {(state.is !== "none" || asked !== null) && (
             <form onSubmit={(event) => event.preventDefault()}>
               <fieldset class="fields" disabled={state.is === "importing" || state.is === "made"}>
                 <legend class="visually-hidden">What the files do not say</legend>

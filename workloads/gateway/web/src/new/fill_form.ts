@@ -1,4 +1,4 @@
-// The form of a Feed that downloads what the store lacks of a series: its address.
+// The forms of Feeds that download what the store lacks of a series, or read it from files: their addresses.
 import type { Resource } from "../data/types";
 import { freeNameOf, namesIn } from "../names";
 import { DEFAULT_NAMESPACE } from "./apply";
@@ -20,5 +20,11 @@ export function fillAddress({ exchange, symbol, interval, from, to }: LackedBars
     kind: "feed", name: freeNameOf(base, "", namesIn(DEFAULT_NAMESPACE, feeds)), source: "exchange", live: exchange, symbols: symbol,
     intervals: interval, backfill: time(from), until: time(to), only: "true",
   };
+  return `/new?${new URLSearchParams(values).toString()}`;
+}
+
+/** The address of New where a file with bars of a series is imported. */
+export function importAddress({ exchange, symbol, interval }: Omit<LackedBars, "from" | "to">): string {
+  const values = { kind: "feed", source: "files", files: exchange, symbol, length: interval };
   return `/new?${new URLSearchParams(values).toString()}`;
 }

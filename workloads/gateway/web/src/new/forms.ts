@@ -47,7 +47,7 @@ const REPLAY: readonly Field[] = [
   { id: "seed", label: "Seed", type: "number", path: "spec.source.synthetic.seed", initial: "1", shown: when("source", "synthetic") },
   { id: "speed", label: "Speed", type: "number", path: "spec.speed", initial: "3600", hint: "virtual seconds a second" },
   { id: "unpaced", label: "As fast as possible", type: "flag", path: "spec.unpaced" },
-  { id: "paused", label: "Begins paused", type: "flag", path: "spec.paused" },
+  { id: "paused", label: "Starts paused", type: "flag", path: "spec.paused" },
   { id: "atEnd", label: "At its end", type: "choice", path: "spec.atEnd", initial: "finish", options: ["finish", "hold"] },
 ];
 

@@ -4,7 +4,7 @@ import { Polled } from "../data/loadable";
 import { get } from "../data/request";
 import { refreshResources } from "../data/resources";
 import "../run/run.css";
-import { address, Link, navigate } from "../shell/router";
+import { address, AddressLink, navigate } from "../shell/router";
 import { useWatched } from "../shell/watched";
 import { currentToken } from "../token";
 import { apply, type Made, type Outcome } from "./apply";
@@ -12,6 +12,7 @@ import { given, givenRest, initialValues, type Values } from "./fields";
 import { dropOf, FileImportPanel, takeFiles } from "./file_import_panel";
 import { Fields } from "./form_fields";
 import { type BuiltinStrategy, FORMS, type Kind, KIND_NAMES, KINDS, manifestOf, restFor, withStrategies } from "./forms";
+import { placeOf } from "./made_address";
 import "./new.css";
 import { Problems } from "./problem_list";
 import type { ScenarioEntry } from "./scenario";
@@ -147,11 +148,13 @@ function Result({ outcome, isAsked }: { outcome: Outcome | null; isAsked: boolea
   );
 }
 
-function MadeNote({ made: { kind, namespace, name } }: { made: Made }) {
+function MadeNote({ made }: { made: Made }) {
+  const { kind, namespace, name } = made;
+  const { address: shown, text } = placeOf(made);
   return (
     <p class="fits">
-      {`${kind} ${namespace}/${name} is made. `}
-      <Link to={{ view: "deck" }}>Open the Deck</Link>
+      {`${kind} ${namespace}/${name} was created. `}
+      <AddressLink address={shown}>{text}</AddressLink>
     </p>
   );
 }

@@ -21,7 +21,7 @@ export interface Comparison {
 
 export interface NormalisedCurves {
   ts: number[];
-  /** For each run 100 at its begin; null before its first point and after its last. */
+  /** For each run 100 at its start; null before its first point and after its last. */
   values: (number | null)[][];
 }
 

@@ -4,6 +4,7 @@ import type uPlot from "uplot";
 import { denoised, MISSING, number, signedNumber, size, time } from "../format";
 import { colors } from "../shell/theme";
 import { Link } from "../shell/router";
+import { barOf } from "./bar_times";
 import { type Compared, type Comparison, differences, differs, type NormalisedCurves, runLabels, type TradeDifference } from "./compare";
 import { plain } from "./inputs_panel";
 import { amountAxis, Plot, type PlotOptions, TIME, timeAxis, UTC } from "./plot";
@@ -36,7 +37,7 @@ export function ComparedCurves({ runs, curves }: { runs: RunSummary[]; curves: N
   }, [scheme, names]);
   const data = useMemo<uPlot.AlignedData>(() => [curves.ts, ...curves.values], [curves]);
   const ends = curves.values.map((values, i) => `${labels[i]} ends at ${number(values.findLast((value) => value !== null))}`);
-  return <Plot options={options} data={data} height={HEIGHT} label={`Equity, 100 at the begin: ${ends.join(", ")}`} />;
+  return <Plot options={options} data={data} height={HEIGHT} label={`Equity, 100 at the start: ${ends.join(", ")}`} />;
 }
 
 function Heads({ runs, first }: { runs: RunSummary[]; first: string[] }) {
@@ -57,17 +58,17 @@ function Heads({ runs, first }: { runs: RunSummary[]; first: string[] }) {
   );
 }
 
-export function ComparedParams({ comparison }: { comparison: Comparison }) {
+export function ComparedInputs({ runs, rows }: { runs: RunSummary[]; rows: Compared[] }) {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Params that differ, by run">
+    <div class="scroll" tabIndex={0} role="region" aria-label="Inputs that differ, by run">
       <table>
-        <Heads runs={comparison.runs} first={["Param"]} />
+        <Heads runs={runs} first={["Input"]} />
         <tbody>
-          {comparison.params.map(({ name, values }) => (
+          {rows.map(({ name, values }) => (
             <tr key={name}>
               <th scope="row">{name}</th>
               {values.map((value, i) => (
-                <td class="number" key={i}>{value === null ? MISSING : plain(value)}</td>
+                <td class="number input" key={i}>{value === null ? MISSING : plain(value)}</td>
               ))}
             </tr>
           ))}
@@ -131,22 +132,23 @@ interface TradesProps {
 
 export function ComparedTrades(props: TradesProps) {
   const shown = props.differences.slice(0, TRADES_SHOWN);
+  const interval = props.runs[0]?.interval ?? "";
   const missing = props.differences.filter(({ is }) => is === "missing").length;
-  const text = `${number(missing, 0)} trades that not all runs made, ${number(props.differences.length - missing, 0)} with other prices or sizes`;
+  const text = tradeCountText(missing, props.differences.length - missing);
   const cut = props.isCut ? "; not all trades are loaded, so later ones may seem missing" : "";
   return (
     <>
       <p class="note">{`${text}${shown.length < props.differences.length ? `; the first ${TRADES_SHOWN} are shown` : ""}${cut}`}</p>
       <div class="scroll rows" tabIndex={0} role="region" aria-label="Trades that differ, by run">
         <table>
-          <Heads runs={props.runs} first={["Symbol", "Side", "Entry", "Exit"]} />
+          <Heads runs={props.runs} first={["Symbol", "Side", "Entry bar", "Exit bar"]} />
           <tbody>
             {shown.map((row, i) => (
               <tr key={i}>
                 <td>{row.symbol}</td>
                 <td>{row.side}</td>
-                <td>{time(row.entry_ts)}</td>
-                <td>{time(row.exit_ts)}</td>
+                <td>{time(barOf(row.entry_ts, interval))}</td>
+                <td>{time(barOf(row.exit_ts, interval))}</td>
                 {row.trades.map((trade, run) => (
                   <td class="number" key={run}>{tradeText(trade, props.decimals)}</td>
                 ))}
@@ -157,6 +159,15 @@ export function ComparedTrades(props: TradesProps) {
       </div>
     </>
   );
+}
+
+/** Such as: 1 trade was not made by all runs; 84 trades have other prices or sizes. */
+export function tradeCountText(missing: number, changed: number): string {
+  const counted = (count: number) => `${number(count, 0)} ${count === 1 ? "trade" : "trades"}`;
+  return [
+    ...(missing === 0 ? [] : [`${counted(missing)} ${missing === 1 ? "was" : "were"} not made by all runs`]),
+    ...(changed === 0 ? [] : [`${counted(changed)} ${changed === 1 ? "has" : "have"} other prices or sizes`]),
+  ].join("; ");
 }
 
 export const tradeText = (trade: Trade | null, decimals: Decimals): string =>

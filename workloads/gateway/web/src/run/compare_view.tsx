@@ -6,10 +6,12 @@ import { runs } from "../data/resources";
 import { Panel } from "../shell/panel";
 import { setQuery } from "../shell/router";
 import { useWatched } from "../shell/watched";
-import { commonDecimals, type Comparison, normalised, RUNS_MAX, RUNS_MIN, toggled, tradeDifferences } from "./compare";
-import { ComparedCurves, ComparedFigures, ComparedParams, ComparedTrades } from "./compare_panels";
+import { commonDecimals, type Comparison, normalised, runLabels, RUNS_MAX, RUNS_MIN, toggled, tradeDifferences } from "./compare";
+import { inputDifferences, lineText } from "./compare_inputs";
+import { ComparedCurves, ComparedFigures, ComparedInputs, ComparedTrades } from "./compare_panels";
 import "./run.css";
 import { allSettledAs, combined, equityOf, inputsOf, partOf, PARTS_MS, tradesOf } from "./run_parts";
+import type { EquityRow, RunSummary } from "./types";
 
 export function CompareView({ ids }: { ids: string[] }) {
   const chosen = [...new Set(ids)].slice(0, RUNS_MAX);
@@ -69,13 +71,21 @@ function Compared({ ids }: { ids: string[] }) {
   const isCut = lists?.some(({ leftOut }) => leftOut !== 0) ?? false;
   return (
     <div class="report">
-      <Panel title="Equity, 100 at the begin of each run" class="wide" of={combined(comparison, curves)}>
+      <Panel title="Equity, 100 at the start of each run" class="wide" of={combined(comparison, curves)}>
         {([{ runs: found }, each]) => (
-          <ComparedCurves runs={found} curves={normalised(found.map(({ cash }, i) => ({ cash, curve: each[i] ?? [] })))} />
+          <>
+            <ComparedCurves runs={found} curves={normalised(found.map(({ cash }, i) => ({ cash, curve: each[i] ?? [] })))} />
+            <LineNote runs={found} curves={each} />
+          </>
         )}
       </Panel>
-      <Panel title="Params that differ" of={comparison} empty={({ params }) => (params.length === 0 ? <p>All params are the same</p> : null)}>
-        {(found) => <ComparedParams comparison={found} />}
+      <Panel
+        title="Inputs that differ"
+        class="wide"
+        of={combined(comparison, inputs)}
+        empty={([{ params }, each]) => (inputDifferences(params, each).length === 0 ? <p>All inputs are the same</p> : null)}
+      >
+        {([{ runs: found, params }, each]) => <ComparedInputs runs={found} rows={inputDifferences(params, each)} />}
       </Panel>
       <Panel title="Figures" class="wide" of={comparison} empty={({ metrics }) => (metrics.length === 0 ? <p>No run has ended yet</p> : null)}>
         {(found) => <ComparedFigures comparison={found} />}
@@ -90,4 +100,10 @@ function Compared({ ids }: { ids: string[] }) {
       </Panel>
     </div>
   );
+}
+
+function LineNote({ runs: found, curves }: { runs: RunSummary[]; curves: readonly EquityRow[][] }) {
+  const labels = runLabels(found);
+  const text = lineText(found.map(({ trials }, i) => ({ label: labels[i] ?? "", trials, points: curves[i]?.length ?? 0 })));
+  return text === "" ? null : <p class="note">{text}</p>;
 }

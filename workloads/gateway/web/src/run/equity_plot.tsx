@@ -10,6 +10,8 @@ import type { ValueChange } from "./worst";
 
 const SYNC = "equity";
 const [EQUITY_HEIGHT, DRAWDOWN_HEIGHT] = [280, 120];
+/** The low plot has several ticks all the same. */
+const DRAWDOWN_SPACE = 16;
 
 interface EquityProps {
   columns: EquityColumns;
@@ -41,7 +43,7 @@ export function EquityPlot({ columns, trade, worst }: EquityProps) {
           value: (_, value) => percent(value),
         },
       ],
-      axes: [timeAxis(scheme), amountAxis(scheme, " %")],
+      axes: [timeAxis(scheme), amountAxis(scheme, " %", DRAWDOWN_SPACE)],
     }),
     [scheme, trade, worst],
   );

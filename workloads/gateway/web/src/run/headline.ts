@@ -72,7 +72,7 @@ export function headline(run: RunReport, curve: readonly EquityRow[], rows: read
       name: "Sharpe",
       text: sharpe === null ? MISSING : error === null ? number(sharpe) : `${number(sharpe)} ± ${number(error)}`,
       detail: probability === null ? "" : `above 0 with probability ${percent(probability * 100)}`,
-      sample: counted(figure("daily_returns"), "daily return"),
+      sample: reason("sharpe").includes("daily return") ? "" : counted(figure("daily_returns"), "daily return"), // not twice
       tone: tone(sharpe),
       reason: reason("sharpe"),
     },

@@ -63,8 +63,10 @@ export function tickTexts(ticks: readonly number[], step: number): string[] {
 export const amountTexts = (ticks: readonly number[], step: number): string[] =>
   ticks.map((tick) => number(tick, Math.max(0, -Math.floor(Math.log10(step)))));
 
-export const amountAxis = (scheme: Colors, unit = ""): uPlot.Axis => ({
+/** ``space`` is the least height between two ticks, in pixels. */
+export const amountAxis = (scheme: Colors, unit = "", space = 30): uPlot.Axis => ({
   ...axis(scheme),
+  space,
   size: 76,
   values: (_, ticks, _axis, _space, step) => amountTexts(ticks, step).map((text) => text + unit),
 });

@@ -4,6 +4,7 @@ import { useMemo } from "preact/hooks";
 import type { Loadable } from "../data/loadable";
 import { MISSING, number, percent, PRICE_DECIMALS, time } from "../format";
 import { Panel } from "../shell/panel";
+import { intervalMs } from "../transport/steps";
 import { BarPlot } from "./bar_plot";
 import { equityColumns } from "./curves";
 import { EquityPlot } from "./equity_plot";
@@ -19,14 +20,17 @@ import type { Decimals } from "./trade_table";
 import { returnsOf, tradeRows, type TradeRow } from "./trades";
 import { TradesTable } from "./trades_panel";
 import type { Drawdown, EquityRow, ExcursionList, HoldCurve, RunInputs, RunReport, TradeList } from "./types";
-import { worstHour } from "./worst";
+import { isWhole, worstGap, worstHour } from "./worst";
 import { WorstMoments } from "./worst_moments";
 
 /** What a report shows, each part with a state of its own. */
 export interface RunParts {
   report: Loadable<RunReport>;
   inputs: Loadable<RunInputs>;
+  /** As many points as are drawn. */
   equity: Loadable<EquityRow[]>;
+  /** All points, where they are loaded: the worst hour is found in them. */
+  points: Loadable<EquityRow[]>;
   hold: Loadable<HoldCurve>;
   trades: Loadable<TradeList>;
   excursions: Loadable<ExcursionList>;
@@ -61,7 +65,10 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
     () => tradeRows(trades?.trades ?? [], parts.excursions.value?.excursions ?? []),
     [trades, parts.excursions.value],
   );
-  const hour = useMemo(() => worstHour(parts.equity.value ?? []), [parts.equity.value]);
+  const points = pointsOf(parts);
+  const barMs = intervalMs(parts.report.value?.interval ?? "1m");
+  const hour = useMemo(() => worstHour(points, barMs), [points, barMs]);
+  const gap = useMemo(() => worstGap(points, barMs), [points, barMs]);
   const columns = useMemo(() => equityColumns(parts.equity.value ?? [], parts.hold.value), [parts.equity.value, parts.hold.value]);
   const decimals: Decimals = (symbol) => parts.inputs.value?.decimals[symbol] ?? PRICE_DECIMALS;
   const ofTrades = { value: trades === null ? null : rows, error: parts.trades.error };
@@ -76,7 +83,17 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
           <>
             <Title run={run} actions={actions?.head} />
             {hasAccount && <Headline figures={headline(run, parts.equity.value ?? [], rows)} />}
-            {hasAccount && <WorstMoments hour={hour} rows={rows} note={loadedNote(parts, run)} play={actions?.play} chartOf={actions?.trade} />}
+            {hasAccount && (
+              <WorstMoments
+                hour={hour}
+                gap={gap}
+                rows={rows}
+                isAbout={!isWhole(points)}
+                note={tradesNote(parts)}
+                play={actions?.play}
+                chartOf={actions?.trade}
+              />
+            )}
           </>
         )}
       </Panel>
@@ -93,7 +110,7 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
           </Panel>
           <Panel title="Trades" actions={actions?.trades} of={ofTrades} class="wide" empty={noTrades}>
             {(found) => (
-              <TradesTable rows={found} leftOut={trades?.leftOut ?? null} decimals={decimals} chosen={chosen} choose={choose} />
+              <TradesTable rows={found} leftOut={trades?.leftOut ?? null} decimals={decimals} interval={run?.interval ?? ""} chosen={chosen} choose={choose} />
             )}
           </Panel>
           <Panel title="Months and years" of={parts.report} class="wide" empty={({ periods }) => (periods?.length ? null : <p>{untilEnd(parts, "No whole trading day")}</p>)}>
@@ -108,7 +125,7 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
           <Panel title="Excursions" of={combined(ofTrades, parts.excursions)} empty={([found, { missing }]) => noTrades(found) ?? (missing ? <p>No excursions: {missing}.</p> : null)}>
             {([found]) => <ExcursionPlots rows={found} choose={choose} />}
           </Panel>
-          <Panel title="Deepest drawdowns" of={parts.report} empty={({ drawdowns }) => (drawdowns?.length ? null : <p>{untilEnd(parts, "No drawdown")}</p>)}>
+          <Panel title="Deepest drawdowns" class="wide" of={parts.report} empty={({ drawdowns }) => (drawdowns?.length ? null : <p>{untilEnd(parts, "No drawdown")}</p>)}>
             {({ drawdowns }) => <Drawdowns rows={drawdowns ?? []} play={actions?.play} />}
           </Panel>
           <Panel title="Open at the end" of={parts.report} empty={({ positions, orders }) => (positions?.length || orders?.length ? null : <p>{untilEnd(parts, "No open positions, no unfilled orders")}</p>)}>
@@ -131,13 +148,16 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
   );
 }
 
-/** Of what the worst hour and trade are found, where that is not all. */
-function loadedNote({ equity, trades }: RunParts, { bars }: RunReport): string {
-  const points = equity.value?.length ?? 0;
-  return [
-    ...(points > 0 && bars !== null && points < bars ? [`the hour is of ${number(points, 0)} drawn points of ${number(bars, 0)}`] : []),
-    ...(trades.value !== null && trades.value.leftOut !== 0 ? [`the trade is of the first ${number(trades.value.trades.length, 0)}`] : []),
-  ].join(", ");
+const NO_POINTS: readonly EquityRow[] = [];
+
+/** Of what the worst hour is found: all points, else those that are drawn. */
+const pointsOf = ({ points, equity }: RunParts): readonly EquityRow[] =>
+  points.value !== null && points.value.length > 0 ? points.value : (equity.value ?? NO_POINTS);
+
+/** Of what the worst trade is found, where that is not all. */
+function tradesNote({ trades: { value } }: RunParts): string {
+  if (value === null || value.leftOut === 0) return "";
+  return `the trade is of the first ${number(value.trades.length, 0)}`;
 }
 
 function untilEnd({ report }: RunParts, otherwise: string): string {
@@ -219,10 +239,15 @@ function AllFigures({ run }: { run: RunReport }) {
   );
 }
 
-/** A figure's name as a sentence has it: max_drawdown_percent is Max drawdown. */
+/** Of these there is an amount of money and a share. */
+const OF_TRADE = /^(average|best|worst)_trade(_percent)?$/;
+const WRITTEN: Record<string, string> = { sqn: "SQN", cagr: "CAGR", sharpe: "Sharpe", sortino: "Sortino", calmar: "Calmar", mae: "MAE", mfe: "MFE" };
+
+/** A figure's name as a sentence has it: max_drawdown_percent is Max drawdown, and probabilistic_sharpe Probabilistic Sharpe. */
 export function figureName(name: string): string {
-  const words = name.replace(/_percent$/, "").replaceAll("_", " ");
-  return words.charAt(0).toUpperCase() + words.slice(1);
+  const words = name.replace(/_percent$/, "").split("_").map((word) => WRITTEN[word] ?? word).join(" ");
+  const unit = OF_TRADE.test(name) ? (name.endsWith("_percent") ? " (%)" : " (money)") : "";
+  return words.charAt(0).toUpperCase() + words.slice(1) + unit;
 }
 
 export const figureText = (name: string, value: number | null): string =>

@@ -43,6 +43,24 @@ export const holdOf = (id: string) => get<HoldCurve>(`${runPath(id)}/buy-and-hol
 export const equityOf = async (id: string): Promise<EquityRow[]> =>
   (await get<{ equity: EquityRow[] }>(`${runPath(id)}/equity`, { points: DRAWN_POINTS })).equity;
 
+/** Of longer runs the drawn points have to do for the worst hour. */
+const ALL_POINTS_MAX = 60_000;
+const POINTS_OF_PAGE = 20_000;
+
+/** All points of the equity of a run that has ended; none where it goes on, or has too many. */
+export async function allEquityOf(id: string, run: RunSummary | null): Promise<EquityRow[]> {
+  if (settledAs(run) === "" || (run?.bars ?? Infinity) > ALL_POINTS_MAX) return [];
+  const points: EquityRow[] = [];
+  let cursor: string | undefined;
+  do {
+    const query = { limit: POINTS_OF_PAGE, cursor };
+    const found: { equity: EquityRow[]; next: string | null } = await get(`${runPath(id)}/equity`, query);
+    points.push(...found.equity);
+    cursor = found.next ?? undefined;
+  } while (cursor !== undefined);
+  return points;
+}
+
 export async function tradesOf(id: string): Promise<TradeList> {
   const found = await get<{ trades: Trade[]; next: string | null }>(`${runPath(id)}/trades`, { limit: TRADES_MAX });
   return { trades: found.trades, leftOut: found.next === null ? 0 : null };
@@ -81,6 +99,7 @@ export async function logOf(run: RunReport): Promise<PodLog[]> {
 
 interface PartsInTime {
   equity: Loadable<EquityRow[]>;
+  points: Loadable<EquityRow[]>;
   hold: Loadable<HoldCurve>;
   trades: Loadable<TradeList>;
 }
@@ -94,6 +113,7 @@ export function partsUntil<Parts extends PartsInTime>(parts: Parts, until: numbe
   return {
     ...parts,
     equity: mapped(parts.equity, (rows) => upTo(rows, ({ ts }) => ts <= until)),
+    points: mapped(parts.points, (rows) => upTo(rows, ({ ts }) => ts <= until)),
     hold: mapped(parts.hold, (hold) => withItems(hold, "points", upTo(hold.points, ([ts]) => ts <= until))),
     trades: mapped(parts.trades, (list) => withItems(list, "trades", upTo(list.trades, ({ exit_ts }) => exit_ts <= until))),
   };
@@ -114,6 +134,7 @@ export const partsOfDocument = (document: RunDocument) => ({
   report: loaded(document.report),
   inputs: loaded(document.inputs),
   equity: loaded(document.equity),
+  points: loaded<EquityRow[]>([]),
   hold: loaded(document.hold),
   trades: loaded({ trades: document.trades, leftOut: document.trades_left_out }),
   excursions: loaded({ excursions: document.excursions, missing: document.excursions_missing }),

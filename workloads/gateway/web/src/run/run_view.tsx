@@ -1,18 +1,26 @@
 // One run: its report, loaded again while the run or its replay goes on.
 import { useEffect, useMemo } from "preact/hooks";
+import type { Polled } from "../data/loadable";
 import { replays } from "../data/resources";
 import { AddressLink } from "../shell/router";
 import { useAll, useWatched } from "../shell/watched";
 import { chartAddress, ChartLink, type ChosenTrade, chosenTrade, openTradeAddress } from "./chosen_trade";
 import { FailurePanel } from "./failure_panel";
-import { PlayHour, storedMarketOf } from "./play_hour";
+import { hourOfRun, storedMarketOf } from "./hour";
+import { PlayHour } from "./play_hour";
 import { Report } from "./report";
 import { RunActions, SaveRows } from "./run_actions";
-import { equityOf, excursionsOf, holdOf, inputsOf, partOf, partsUntil, reportOf, settledAs, tradesOf } from "./run_parts";
+import { allEquityOf, equityOf, excursionsOf, holdOf, inputsOf, partOf, partsUntil, reportOf, settledAs, tradesOf } from "./run_parts";
 import "./run.css";
 import { choose, tradeNumber } from "./selection";
 import { SweepPanels } from "./sweep_panels";
-import type { RunReport, Trade } from "./types";
+import type { EquityRow, RunReport, Trade } from "./types";
+
+/** All points of a run, once its report says whether it has ended. */
+async function pointsOf(id: string, report: Polled<RunReport>): Promise<EquityRow[]> {
+  if (report.value === null) await report.refresh();
+  return allEquityOf(id, report.value);
+}
 
 const ofRun = (run: RunReport, trade: Trade): ChosenTrade => ({ run: run.run_id, exchange: run.exchange, replay: run.replay_uid, trade });
 
@@ -27,6 +35,7 @@ function OneRun({ id }: { id: string }) {
     report: useWatched(() => polled, []),
     inputs: useWatched(() => partOf(settled, () => inputsOf(id)), []),
     equity: useWatched(() => partOf(settled, () => equityOf(id)), []),
+    points: useWatched(() => partOf(settled, () => pointsOf(id, polled)), []),
     hold: useWatched(() => partOf(settled, () => holdOf(id)), []),
     trades: useWatched(() => partOf(settled, () => tradesOf(id)), []),
     excursions: useWatched(() => partOf(settled, () => excursionsOf(id)), []),
@@ -54,7 +63,7 @@ function OneRun({ id }: { id: string }) {
             trade: (trade: Trade, text: string) => <AddressLink address={chartAddress(ofRun(run, trade))}>{text}</AddressLink>,
           }),
           ...(run !== null && market !== null && {
-            play: (end: number, what: string) => <PlayHour run={run} market={market} known={known} end={end} what={what} />,
+            play: (end: number, what: string) => <PlayHour hour={hourOfRun(run, market, end, known)} what={what} />,
           }),
           equity: <SaveRows run={id} rows={["equity"]} />,
           trades: (

@@ -1,6 +1,7 @@
 // The columns of the trades table, and which rows it shows, in which order.
 import { number, percent, size, time } from "../format";
 import { type Order as OrderOf, sortedRows } from "../shell/sorted_rows";
+import { barOf } from "./bar_times";
 import { duration } from "./lengths_of_time";
 import type { TradeRow } from "./trades";
 
@@ -10,10 +11,12 @@ export interface TradeColumn {
   id: ColumnId;
   title: string;
   isNumber: boolean;
-  text: (row: TradeRow, decimals: Decimals) => string;
+  /** ``interval`` is the length of the run's bars. */
+  text: (row: TradeRow, decimals: Decimals, interval: string) => string;
   tone?: (row: TradeRow) => number | null;
   /** Of what trades lost: the worst is looked for first. */
   leastFirst?: boolean;
+  long?: (row: TradeRow) => string;
 }
 
 const VALUES = {
@@ -43,8 +46,8 @@ export const COLUMNS: readonly TradeColumn[] = [
   { id: "seq", title: "#", isNumber: true, text: (row) => String(row.seq) },
   { id: "symbol", title: "Symbol", isNumber: false, text: (row) => row.symbol },
   { id: "side", title: "Side", isNumber: false, text: (row) => row.side },
-  { id: "entry_ts", title: "Entry", isNumber: false, text: (row) => time(row.entry_ts) },
-  { id: "exit_ts", title: "Exit", isNumber: false, text: (row) => time(row.exit_ts) },
+  { id: "entry_ts", title: "Entry bar", isNumber: false, text: (row, _, interval) => time(barOf(row.entry_ts, interval)) },
+  { id: "exit_ts", title: "Exit bar", isNumber: false, text: (row, _, interval) => time(barOf(row.exit_ts, interval)) },
   { id: "held", title: "Held", isNumber: true, text: (row) => duration(row.held) },
   { id: "size", title: "Size", isNumber: true, text: (row) => size(row.size) },
   { id: "entry_price", title: "Entry price", isNumber: true, text: (row, decimals) => number(row.entry_price, decimals(row.symbol)) },
@@ -53,7 +56,7 @@ export const COLUMNS: readonly TradeColumn[] = [
   { id: "returnPercent", title: "Return", isNumber: true, text: (row) => percent(row.returnPercent, true), tone: (row) => row.returnPercent, leastFirst: true },
   { id: "adversePercent", title: "MAE", isNumber: true, text: (row) => percent(row.adversePercent), leastFirst: true },
   { id: "favourablePercent", title: "MFE", isNumber: true, text: (row) => percent(row.favourablePercent, true) },
-  { id: "reasons", title: "Reasons", isNumber: false, text: reasons },
+  { id: "reasons", title: "Reasons", isNumber: false, text: reasons, long: reasons },
 ];
 
 export type Order = OrderOf<ColumnId>;

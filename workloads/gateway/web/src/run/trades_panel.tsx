@@ -10,14 +10,16 @@ interface TradesProps {
   rows: TradeRow[];
   leftOut: number | null;
   decimals: Decimals;
+  /** The length of the run's bars. */
+  interval: string;
   chosen: number | null;
   choose: (trade: TradeRow) => void;
 }
 
-export function TradesTable({ rows, leftOut, decimals, chosen, choose }: TradesProps) {
+export function TradesTable({ rows, leftOut, decimals, interval, chosen, choose }: TradesProps) {
   const table = useMemo(() => tradeTable(withOutcome(rows, outcome.value)), [rows, outcome.value]);
   const shown = useMemo(() => table(order.value, filterText.value), [table, order.value, filterText.value]);
-  const columns = COLUMNS.map(({ text: textOf, ...column }) => ({ ...column, cell: (row: TradeRow) => textOf(row, decimals) }));
+  const columns = COLUMNS.map(({ text: textOf, ...column }) => ({ ...column, cell: (row: TradeRow) => textOf(row, decimals, interval) }));
   return (
     <>
       <form class="filters" onSubmit={(event) => event.preventDefault()}>

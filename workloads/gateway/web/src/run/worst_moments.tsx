@@ -1,29 +1,42 @@
-// Two lines below the headline: the hour and the trade in which a run lost most, and the ways to look at them.
+// Lines below the headline: the hour, the time without data and the trade in which a run lost most, and the ways to look at them.
 import type { ComponentChildren } from "preact";
 import { number, spanText, time } from "../format";
+import { duration, HOUR_MS } from "./lengths_of_time";
 import type { TradeRow } from "./trades";
-import { isWithinHour, openWithin, type ValueChange, worstTrade } from "./worst";
+import { openWithin, type ValueChange, worstTrade } from "./worst";
 
 interface WorstProps {
   hour: ValueChange | null;
+  gap: ValueChange | null;
   rows: readonly TradeRow[];
-  /** A note where not all points or trades are loaded. */
+  /** Whether points of the equity between those that are loaded may be worse. */
+  isAbout: boolean;
+  /** A note where not all trades are loaded. */
   note: string;
   play?: ((end: number, what: string) => ComponentChildren) | undefined;
   chartOf?: ((trade: TradeRow, text: string) => ComponentChildren) | undefined;
 }
 
-export function WorstMoments({ hour, rows, note, play, chartOf }: WorstProps) {
+export function WorstMoments({ hour, gap, rows, isAbout, note, play, chartOf }: WorstProps) {
   const trade = worstTrade(rows);
-  if (hour === null && trade === null) return null;
+  if (hour === null && gap === null && trade === null) return null;
   const ofHour = hour === null ? null : worstTrade(openWithin(rows, hour));
   return (
     <ul class="worst" aria-label="Where it lost most">
       {hour !== null && (
         <li>
-          <Moment name={isWithinHour(hour) ? "Worst hour: " : "Worst step: "} change={hour.change} at={spanText(time(hour.from), time(hour.to))} />
+          <Moment name={hourName(hour)} about={isAbout} change={hour.change} at={spanText(time(hour.from), time(hour.to))} />
           {ofHour !== null && chartOf?.(ofHour, "Show its worst trade on the chart")}
-          {play?.(hour.to, isWithinHour(hour) ? "Play" : "Play its last hour")}
+          {play?.(hour.to, "Play")}
+        </li>
+      )}
+      {gap !== null && (
+        <li>
+          <span>
+            {`${duration(gap.to - gap.from)} without data, ${spanText(time(gap.from), time(gap.to))}: equity fell by ${isAbout ? "about " : ""}`}
+            <b data-tone="down">{number(-gap.change)}</b>
+            {" across it"}
+          </span>
         </li>
       )}
       {trade !== null && (
@@ -37,10 +50,12 @@ export function WorstMoments({ hour, rows, note, play, chartOf }: WorstProps) {
   );
 }
 
-function Moment({ name, change, at }: { name: string; change: number; at: string }) {
+const hourName = ({ from, to }: ValueChange): string => (to - from <= HOUR_MS ? "Worst hour: " : "Worst bar: ");
+
+function Moment({ name, change, at, about = false }: { name: string; change: number; at: string; about?: boolean }) {
   return (
     <span>
-      {name}
+      {`${name}${about ? "about " : ""}`}
       <b data-tone="down">{number(change)}</b>
       {`, ${at}`}
     </span>

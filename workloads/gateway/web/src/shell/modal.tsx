@@ -40,6 +40,7 @@ export function Modal({ title, onClose, children, class: name }: ModalProps) {
       <div class="content">
         <h2>{title}</h2>
         {children}
+        <button type="button" class="quiet close" aria-label="Close" title="Close (Esc)" onClick={onClose}>×</button>
       </div>
     </dialog>
   );

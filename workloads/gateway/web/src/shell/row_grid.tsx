@@ -10,6 +10,8 @@ const PHONE_ROW_HEIGHT = 44;
 const PAGE_ROWS = 10;
 
 export interface GridColumn<Row, Id extends string> {
+  /** A text that is cut where it is long; all of it is where the pointer rests. */
+  long?: (row: Row) => string;
   id: Id;
   title: string;
   isNumber: boolean;
@@ -108,7 +110,7 @@ export function RowGrid<Row, Id extends string>(props: RowGridProps<Row, Id>) {
                 }}
               >
                 {columns.map((column) => (
-                  <td role="gridcell" class={cellClass(column, row)} key={column.id}>
+                  <td role="gridcell" class={cellClass(column, row)} data-long={column.long?.(row) === undefined ? undefined : ""} title={column.long?.(row)} key={column.id}>
                     {column.cell(row)}
                   </td>
                 ))}

@@ -1,6 +1,6 @@
 // A button that copies the address of what is shown, for somebody else.
 import { useEffect, useState } from "preact/hooks";
-import { chosenAddress } from "../deck/selection";
+import { sharedAddress } from "../deck/selection";
 import { Icon } from "../transport/icons";
 import { address, route } from "./router";
 
@@ -27,7 +27,7 @@ export function ShareButton() {
     return () => clearTimeout(timer);
   }, [last]);
   const share = async () => {
-    const path = route.peek().view === "deck" ? chosenAddress() : location.pathname + location.search;
+    const path = route.peek().view === "deck" ? sharedAddress() : location.pathname + location.search;
     const link = location.origin + path;
     const copy = async () => navigator.clipboard.writeText(link); // not there where the page has come without TLS
     const isCopied = await copy().then(() => true, () => false);

@@ -4,17 +4,10 @@ import { position } from "../deck/replay_state";
 import { replay } from "../deck/selection";
 import { time } from "../format";
 import { Modal } from "../shell/modal";
+import { parseTime } from "../written_time";
 import { dialog, noControls } from "./actions";
-import { canPlayHour, openHourFrom } from "./hour_form";
+import { canPlayHour, changeHourFrom, playHourFrom } from "./hour_from";
 import { seek } from "./seeks";
-
-/** The time that a reader has written, as UTC: 2018-04-04, 2018-04-04 12:30, or with seconds. Null for another text. */
-export function parseTime(text: string): number | null {
-  const match = /^\s*(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2})?))?\s*$/.exec(text);
-  if (match === null) return null;
-  const ms = Date.parse(`${match[1]}T${match[2] ?? "00:00"}Z`);
-  return Number.isNaN(ms) ? null : ms;
-}
 
 export function JumpDialog() {
   const shown = replay.value;
@@ -22,7 +15,7 @@ export function JumpDialog() {
   const problem = useSignal("");
   const close = () => (dialog.value = null);
   if (shown === null) return null;
-  const go = (event: Event) => {
+  const go = (playFrom: (ts: number) => void) => (event: Event) => {
     event.preventDefault();
     const ts = parseTime(text.value);
     const refusal = canPlayHour.peek() ? null : noControls.peek(); // the replay may have ended since the dialog was opened
@@ -32,13 +25,13 @@ export function JumpDialog() {
       problem.value = `time: got ${text.value}, expected one from ${time(shown.range_from)} to ${time(shown.range_to)}`;
     else {
       close();
-      if (canPlayHour.peek()) openHourFrom(ts);
+      if (canPlayHour.peek()) playFrom(ts);
       else void seek(ts);
     }
   };
   return (
     <Modal title={canPlayHour.value ? "Play the hour from a date (UTC)" : "Go to a date (UTC)"} onClose={close}>
-      <form onSubmit={go}>
+      <form onSubmit={go(playHourFrom)}>
         <label>
           Time{" "}
           <input id="jump" value={text.value} onInput={({ currentTarget }) => (text.value = currentTarget.value)} autofocus />
@@ -46,6 +39,7 @@ export function JumpDialog() {
         {problem.value !== "" && <p class="down" role="alert">{problem.value}</p>}
         <div class="choices">
           <button class="primary">Go</button>
+          {canPlayHour.value && <button type="button" onClick={go(changeHourFrom)}>Change first…</button>}
           <button type="button" onClick={() => (text.value = time(shown.range_from))}>
             Start of the range
           </button>

@@ -7,7 +7,7 @@ import type { Fill, PlayedReplay } from "../data/types";
 import { pointA, pointB, setPoint } from "./ab_loop";
 import { canControl, LONG_STEP, noControls, stepBack, stepForward, stepLength, toEnd, toStart } from "./actions";
 import { holeAt, holeText } from "./hole_text";
-import { canPlayHour, openHourFrom } from "./hour_form";
+import { canPlayHour, playHourFrom } from "./hour_from";
 import { seek } from "./seeks";
 import { furthest, type Hole, holes, prices } from "./strip_data";
 import { movedBy } from "./steps";
@@ -96,7 +96,7 @@ function Strip({ fills, format, shown }: SeekStripProps & { shown: PlayedReplay 
       class="strip"
       data-furthest={furthest.value ?? ""}
       title={pointed.value === undefined ? hint : holeText(pointed.value, format)}
-      onClick={(event) => openHourFrom(timeOf(event))}
+      onClick={(event) => playHourFrom(timeOf(event))}
       onPointerDown={grab("position")}
       onPointerMove={drag}
       onPointerUp={drop}

@@ -1,7 +1,7 @@
 // The transport bar: the buttons of the deck, the seek strip, and what its clock says.
 import { refusal } from "../data/gateway_socket";
 import { deck, measuredSpeed, position, replayState, resource } from "../deck/replay_state";
-import { replay } from "../deck/selection";
+import { replay, starting } from "../deck/selection";
 import type { Fill } from "../data/types";
 import { MISSING, number } from "../format";
 import { isLooping, isRepeating, pointA, pointB, setPoint, toggleLoop } from "./ab_loop";
@@ -9,7 +9,7 @@ import {
   canControl, dialog, LONG_STEP, noControls, playOrPause, setSpeed, stepBack, stepForward, toEnd, toStart, wantedSpeed,
 } from "./actions";
 import { controlProblem, sending } from "./controls";
-import { canPlayHour } from "./hour_form";
+import { canPlayHour } from "./hour_from";
 import { Icon } from "./icons";
 import { awaited, isMaking, playAgain } from "./play_again";
 import { SeekStrip } from "./seek_strip";
@@ -23,8 +23,9 @@ interface TransportProps {
 }
 
 export function TransportBar({ fills, format }: TransportProps) {
-  const { word, reason } = deck.value;
   const shown = replay.value;
+  const none = starting.value === null ? { word: "NO REPLAY", reason: "" } : { word: "STARTING", reason: starting.value };
+  const { word, reason } = shown === null ? none : deck.value;
   return (
     <section class="transport" aria-label="Transport" data-busy={sending.value > 0}>
       <SeekStrip fills={fills} format={format} />
@@ -38,9 +39,9 @@ export function TransportBar({ fills, format }: TransportProps) {
           <span>Undo seek</span>
         </button>
         <PlayAgain />
-        <p id="deck-state" role="status" data-state={shown === null ? "NO REPLAY" : word}>
-          <strong>{shown === null ? "NO REPLAY" : word}</strong>
-          {shown !== null && reason !== "" && <span>{reason}</span>}
+        <p id="deck-state" role="status" data-state={word}>
+          <strong>{word}</strong>
+          {reason !== "" && <span>{reason}</span>}
         </p>
       </div>
       <Ended />

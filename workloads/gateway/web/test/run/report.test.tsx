@@ -70,7 +70,7 @@ describe("the parts of a run whose replay has gone back", () => {
     expect(seen.trades.value).toBe(parts.trades.value);
   });
   it("are left out while they are not loaded", () =>
-    expect(partsUntil({ equity: LOADING, hold: LOADING, trades: LOADING }, 1).trades).toEqual(LOADING));
+    expect(partsUntil({ equity: LOADING, points: LOADING, hold: LOADING, trades: LOADING }, 1).trades).toEqual(LOADING));
 });
 
 describe("a report", () => {
@@ -92,7 +92,7 @@ describe("a report", () => {
     expect([link?.getAttribute("href"), link?.textContent]).toEqual(["/at/3600000", "Hour before the trough"]);
   });
   it("leads from the worst hour and the worst trade to the chart, and plays the hour", () => {
-    const equity = loaded([equityRow(0, 1_000, 0), equityRow(3_600_000, 1_010, 0), equityRow(7_200_000, 846.8, 0)]);
+    const equity = loaded([equityRow(0, 1_000, 0), equityRow(3_600_000, 1_010, 0), equityRow(7_200_000, 846.8, 0)].map((row, seq) => ({ ...row, seq })));
     const trades = loaded({
       trades: [
         trade({ seq: 39, pnl_net: -92.5, entry_ts: 0, exit_ts: 3_600_000 }), // before that hour
@@ -114,10 +114,20 @@ describe("a report", () => {
       [["/trade/40", "Show its worst trade on the chart"], ["/at/7200000", "Play"]], [["/trade/39", "Show on the chart"]],
     ]);
   });
-  it("of a curve that is drawn in part says of how many points its worst hour is", () => {
-    const place = drawn({ ...PARTS, report: loaded(report({ bars: 4_320 })), equity: loaded([equityRow(0, 2, 0), equityRow(9_000_000, 1, 0)]) });
-    expect(panel(place, "Where it lost most").textContent).toContain("Worst step: -1.00, 1970-01-01 00:00–02:30");
-    expect(panel(place, "Where it lost most").textContent).toContain("the hour is of 2 drawn points of 4,320");
+  it("tells a time without data, and plays nothing of it", () => {
+    const points = [[0, 100], [1, 95], [2, 97], [434, 20]].map(([minute = 0, value = 0], seq) => ({ ...equityRow(60_000 * minute, value, 0), seq }));
+    const place = document.createElement("div");
+    const actions = { play: (end: number, what: string) => <a href={`/at/${end}`}>{what}</a> };
+    render(<Report parts={{ ...PARTS, points: loaded(points) }} actions={actions} chosen={null} choose={() => undefined} />, place);
+    const lines = [...panel(place, "Where it lost most").querySelectorAll("li")];
+    expect(lines.slice(0, 2).map(({ textContent }) => textContent)).toEqual([
+      "Worst hour: -5.00, 1970-01-01 00:00–00:01Play", "7.2 h without data, 1970-01-01 00:02–07:14: equity fell by 77.00 across it",
+    ]);
+    expect(lines[0]?.querySelector("a")?.getAttribute("href")).toBe("/at/60000");
+  });
+  it("of drawn points alone says about", () => {
+    const place = drawn({ ...PARTS, equity: loaded([equityRow(0, 2, 0), equityRow(60_000, 1, 0)]) });
+    expect(panel(place, "Where it lost most").textContent).toContain("Worst hour: about -1.00, 1970-01-01 00:00–00:01");
   });
   it("of a run that never lost names no worst hour", () => {
     const place = drawn({ ...PARTS, trades: loaded({ trades: [trade({ pnl_net: 1 })], leftOut: 0 }) });
@@ -211,7 +221,9 @@ it.each([
 
 describe("names", () => {
   it.each([
-    ["max_drawdown_percent", 1.5, "Max drawdown", "1.50 %"], ["trades", 1_200, "Trades", "1,200"], ["sqn", 1.234, "Sqn", "1.23"],
+    ["max_drawdown_percent", 1.5, "Max drawdown", "1.50 %"], ["trades", 1_200, "Trades", "1,200"], ["sqn", 1.234, "SQN", "1.23"],
+    ["cagr_percent", 1, "CAGR", "1.00 %"], ["probabilistic_sharpe", 0.5, "Probabilistic Sharpe", "0.50"],
+    ["average_trade", -3.99, "Average trade (money)", "-3.99"], ["average_trade_percent", 1, "Average trade (%)", "1.00 %"],
   ])("%s", (name, value, shown, text) => expect([figureName(name), figureText(name, value)]).toEqual([shown, text]));
   it("of files are those of the gateway, without folders", () => {
     expect(fileName('attachment; filename="trades.csv"')).toBe("trades.csv");

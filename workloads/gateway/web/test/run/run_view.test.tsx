@@ -46,3 +46,18 @@ it("ends at the position of the replay as soon as the report says that it has go
   await after(3_000);
   expect(panel("Trades")).toContain("2 trades");
 });
+
+it("finds the worst hour in all points of a run that has ended, page by page", async () => {
+  const all = [100, 90, 95, 60, 61].map((value, seq) => ({ ...equityRow(60_000 * seq, value, 0), seq }));
+  const pages: Record<string, object> = { "": { equity: all.slice(0, 3), next: "more" }, more: { equity: all.slice(3), next: null } };
+  vi.stubGlobal("fetch", (address: string) => {
+    const { pathname, searchParams } = new URL(address, "http://x");
+    const drawn = { equity: [all[0], all[2], all[4]] };
+    const equity = searchParams.has("points") ? drawn : pages[searchParams.get("cursor") ?? ""];
+    const body = pathname.endsWith("/equity") ? equity : pathname.endsWith("/u-1") ? report({ bars: 5 }) : undefined;
+    return Promise.resolve(new Response(JSON.stringify(body ?? { detail: "not here" }), { status: body === undefined ? 404 : 200 }));
+  });
+  void act(() => render(<RunView id="u-1" />, place));
+  await after(100);
+  expect(place.querySelector(".worst")?.textContent).toContain("Worst hour: -40.00, 1970-01-01 00:00–00:03");
+});

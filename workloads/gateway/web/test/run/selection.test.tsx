@@ -38,7 +38,7 @@ beforeEach(() => {
 });
 
 describe("the trades of a report", () => {
-  const table = <TradesTable rows={ROWS} leftOut={0} decimals={() => 2} chosen={null} choose={() => undefined} />;
+  const table = <TradesTable rows={ROWS} leftOut={0} decimals={() => 2} chosen={null} interval="1m" choose={() => undefined} />;
 
   it("are those of the address, in its order", () => {
     navigate("/run/r1?sort=-pnl_net&find=eth&outcome=lost&trade=1", true);
@@ -82,7 +82,7 @@ describe("the trades of a report", () => {
       change();
       return rows.scrollTop;
     };
-    const again = <TradesTable rows={[...ROWS]} leftOut={0} decimals={() => 2} chosen={null} choose={() => undefined} />;
+    const again = <TradesTable rows={[...ROWS]} leftOut={0} decimals={() => 2} chosen={null} interval="1m" choose={() => undefined} />;
     expect(scrolled(() => show(again))).toBe(500);
     expect(scrolled(() => void act(() => place.querySelector<HTMLElement>("th button")?.click()))).toBe(0);
     expect(scrolled(() => change(input("Filter trades"), "eth", "input"))).toBe(0);

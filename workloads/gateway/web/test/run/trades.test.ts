@@ -54,9 +54,9 @@ describe("the table of trades", () => {
     expect(table({ column: "seq", descending: true }, "")[0]?.seq).toBe(3);
   });
   it("shows prices by the scale of their symbol", () => {
-    const texts = Object.fromEntries(COLUMNS.map(({ id, text }) => [id, text({ ...ROWS[0]!, entry_price: 0.00001234 }, () => 8)]));
+    const texts = Object.fromEntries(COLUMNS.map(({ id, text }) => [id, text({ ...ROWS[0]!, entry_price: 0.00001234, entry_ts: 60_000 }, () => 8, "1m")]));
     expect(texts["entry_price"]).toBe("0.00001234");
-    expect(COLUMNS.find(({ id }) => id === "size")?.text({ ...ROWS[0]!, size: 1.28 }, () => 2)).toBe("1.28");
+    expect(COLUMNS.find(({ id }) => id === "size")?.text({ ...ROWS[0]!, size: 1.28 }, () => 2, "1m")).toBe("1.28");
     expect([texts["returnPercent"], texts["held"], texts["entry_ts"]]).toEqual(["+15.00 %", "1 min", "1970-01-01 00:00"]);
     expect(ROWS.map(reasons)).toEqual(["", "– → stop", "", ""]);
   });
@@ -136,6 +136,8 @@ describe("the headline", () => {
       ["–", "", "1 closed trade", "plain"],
       ["+0.50 %", "held 6 h on average", "1 closed trade", "up"],
     ]);
+    const few = headline(report({ metrics: { ...metrics, sharpe: null, daily_returns: 3 }, undefined: { sharpe: "got 3 daily returns, expected at least 30" } }), [], [])[2];
+    expect([few?.reason, few?.sample]).toEqual(["got 3 daily returns, expected at least 30", ""]);
     expect(figures[4]?.reason).toBe("no closed trade has a loss");
     const drawdowns = [{ percent: 12, amount: 1, peak: 0, trough: 3_600_000, end: null, days: 1.5 }];
     expect(headline(report({ metrics, drawdowns }), [], [])[1]?.detail).toBe("lasted 1.5 d, lowest at 1970-01-01 01:00");

@@ -1,6 +1,6 @@
 // Where a run lost most, compared with every hour and every trade looked at one by one.
 import { describe, expect, it } from "vitest";
-import { openWithin, worstHour, worstTrade } from "../../src/run/worst";
+import { isWhole, openWithin, worstGap, worstHour, worstTrade } from "../../src/run/worst";
 import { tradeRows } from "../../src/run/trades";
 import { equityRow, trade } from "./made";
 
@@ -26,24 +26,37 @@ describe("the worst hour", () => {
       return { from: begin.ts, to: end.ts, change: end.value - begin.value };
     });
     const [expected] = hours.sort((a, b) => a.change - b.change || a.to - b.to);
-    expect(worstHour(curveOf(points))).toEqual(expected);
+    expect(worstHour(curveOf(points), MINUTE)).toEqual(expected);
   });
-  it("of uneven points is the worst from the first point within the hour, or from the point before", () => {
+  it("of uneven points begins with the first point within the hour, and never before a time without data", () => {
     const points = walk(3, 400, (n) => (n % 7 === 0 ? 95 * MINUTE : (1 + (n % 5) * 4) * MINUTE));
-    const found = points.slice(1).map((end, n) => {
-      const begin = points.find(({ ts }) => ts < end.ts && end.ts - ts <= HOUR) ?? points[n] ?? end;
-      return { from: begin.ts, to: end.ts, change: end.value - begin.value };
+    const found = points.flatMap((end) => {
+      const begin = points.find(({ ts }) => ts < end.ts && end.ts - ts <= HOUR);
+      return begin === undefined ? [] : { from: begin.ts, to: end.ts, change: end.value - begin.value };
     });
     const worst = Math.min(...found.map(({ change }) => change));
-    expect(worstHour(curveOf(points))).toEqual(found.find(({ change }) => change === worst));
+    expect(worstHour(curveOf(points), MINUTE)).toEqual(found.find(({ change }) => change === worst));
   });
-  it("of points wider than an hour is the worst step between two", () =>
-    expect(worstHour(curveOf([100, 90, 95, 80, 79].map((value, n) => ({ ts: 4 * n * HOUR, value }))))).toEqual({
-      from: 8 * HOUR, to: 12 * HOUR, change: -15,
-    }));
+  it("is not the step over a hole, though that lost more: the hole is a loss of its own", () => {
+    const hole = [[0, 100], [1, 95], [2, 97], [400, 20], [401, 18]].map(([minute = 0, value = 0]) => ({ ts: minute * MINUTE, value }));
+    expect(worstHour(curveOf(hole), MINUTE)).toEqual({ from: 0, to: MINUTE, change: -5 });
+    expect(worstGap(curveOf(hole), MINUTE)).toEqual({ from: 2 * MINUTE, to: 400 * MINUTE, change: -77 });
+  });
+  it("of bars that are longer is the worst of them, and a missing bar is a hole", () => {
+    const bars = curveOf([100, 90, 95, 80, 79].map((value, n) => ({ ts: 4 * n * HOUR, value })));
+    expect([worstHour(bars, 4 * HOUR), worstGap(bars, 4 * HOUR)]).toEqual([{ from: 8 * HOUR, to: 12 * HOUR, change: -15 }, null]);
+    expect(worstGap(bars, MINUTE)).toEqual({ from: 8 * HOUR, to: 12 * HOUR, change: -15 });
+    expect(worstHour(bars, MINUTE)).toBeNull();
+  });
   it("is none where the value never fell", () => {
-    expect(worstHour([])).toBeNull();
-    expect(worstHour(curveOf([5, 5, 6].map((value, n) => ({ ts: n, value }))))).toBeNull();
+    for (const worst of [worstHour, worstGap]) {
+      expect(worst([], MINUTE)).toBeNull();
+      expect(worst(curveOf([5, 5, 6].map((value, n) => ({ ts: 2 * n * HOUR, value }))), MINUTE)).toBeNull();
+    }
+  });
+  it("is exact where the points have all numbers from the first to the last one", () => {
+    const numbered = (...numbers: number[]) => numbers.map((seq) => ({ ...equityRow(seq, 1, 0), seq }));
+    expect([isWhole([]), isWhole(numbered(4)), isWhole(numbered(4, 5, 6)), isWhole(numbered(4, 6))]).toEqual([true, true, true, false]);
   });
 });
 

@@ -1,9 +1,10 @@
-// The hour in which a run lost: the address of a form that then is filled.
-import { expect, it } from "vitest";
+// @vitest-environment happy-dom
+// The hour in which a run lost: the Replay that plays it, the Deck that shows that, and the address of the form.
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Resource } from "../../src/data/types";
 import { given, initialValues } from "../../src/new/fields";
 import { FORMS, manifestOf } from "../../src/new/forms";
-import { freeName, hourAddress, storedMarketOf } from "../../src/run/play_hour";
+import { freeName, hasBars, hourAddress, hourManifest, hourOfRun, isEmptyHour, NO_BARS, playedAddress, playHour, storedMarketOf } from "../../src/run/hour";
 import { report } from "./made";
 
 const END = Date.UTC(2018, 3, 5, 12);
@@ -11,7 +12,8 @@ const replay = (uid: string, source: object) => ({ metadata: { uid }, spec: { so
 
 it("fills the form of a Replay of that hour at 10×", () => {
   const run = report({ exchange: "coinbase", symbols: ["BTC/USD", "ETH/USD"] });
-  const query = new URLSearchParams(hourAddress(run, run, END, "cross-hour").split("?")[1]);
+  const hour = hourOfRun(run, run, END, []);
+  const query = new URLSearchParams(hourAddress(hour).split("?")[1]);
   const values = { ...initialValues(FORMS.replay), ...given(FORMS.replay, query) };
   expect([query.get("kind"), manifestOf("replay", FORMS.replay, values, [])]).toEqual(["replay", {
     apiVersion: "tapedeck.dev/v1alpha1",
@@ -27,6 +29,7 @@ it("fills the form of a Replay of that hour at 10×", () => {
       atEnd: "finish",
     },
   }]);
+  expect(manifestOf("replay", FORMS.replay, values, [])).toEqual(hourManifest(hour));
 });
 
 it.each([
@@ -61,4 +64,45 @@ it("is of what the store has: of the run's own range, or of its replay's", () =>
 
 it.each([["30m", true], ["1h", false], ["4h", false], ["1d", false], ["1M", false]])("of bars of %s there is one: %s", (interval, isThere) => {
   expect(storedMarketOf(report({ interval }), []) !== null).toBe(isThere);
+});
+
+describe("an hour that is played at once", () => {
+  const hour = hourOfRun(report({ exchange: "coinbase", symbols: ["BTC/USD", "ETH/USD"], run_id: "r1" }), { exchange: "coinbase", symbols: ["BTC/USD", "ETH/USD"] }, END, []);
+  let asked: string[] = [];
+  const answer = (bars: Record<string, object[]>) => {
+    asked = [];
+    vi.stubGlobal("fetch", (address: string, init?: RequestInit) => {
+      const { pathname, searchParams } = new URL(address, "http://x");
+      if (init?.method === "POST") asked.push(`POST ${pathname}`);
+      if (pathname === "/api/v1/bars") asked.push([...searchParams.values()].join(" "));
+      const body = pathname === "/api/v1/bars" ? { bars: bars[searchParams.get("symbol") ?? ""] ?? [] } : { detail: "not here" };
+      return Promise.resolve(new Response(JSON.stringify(body), { status: pathname === "/api/v1/bars" ? 200 : 503 }));
+    });
+  };
+  afterEach(() => vi.unstubAllGlobals());
+
+  it("is shown by the Deck with its Replay, its market, its bars and the run", () => {
+    expect(Object.fromEntries(new URLSearchParams(playedAddress(hour, "u9").split("?")[1]))).toEqual({
+      replay: "u9", symbol: "replay/u9/coinbase:BTC/USD", interval: "1m", run: "r1",
+    });
+    expect(playedAddress({ ...hour, run: "" }, "u9")).not.toContain("run=");
+  });
+  it("has bars where one of its symbols has one", async () => {
+    answer({ "coinbase:ETH/USD": [{ ts: 1 }] });
+    expect(await hasBars(hour)).toBe(true);
+    const range = `1m ${END - 3_600_000} ${END} 1`;
+    expect(asked).toEqual([`coinbase:BTC/USD ${range}`, `coinbase:ETH/USD ${range}`]);
+    answer({});
+    expect([await hasBars(hour), await isEmptyHour(hour)]).toEqual([false, true]);
+    vi.stubGlobal("fetch", () => Promise.reject(new Error("down")));
+    expect(await isEmptyHour(hour)).toBe(false);
+  });
+  it("is not made without a bar, and once by two clicks", async () => {
+    answer({});
+    await expect(playHour(hour)).rejects.toThrow(NO_BARS);
+    expect(asked.some((each) => each.startsWith("POST"))).toBe(false);
+    answer({ "coinbase:BTC/USD": [{ ts: 1 }] });
+    await Promise.all([expect(playHour(hour)).rejects.toThrow("not here"), playHour(hour)]);
+    expect(asked.filter((each) => each.startsWith("POST"))).toEqual(["POST /api/v1/namespaces/default/replays"]);
+  });
 });
