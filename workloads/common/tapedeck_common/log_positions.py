@@ -1,7 +1,8 @@
 """Positions on the log, and where it continues after one: a broker may lose its end and write others in its place.
 
 A stored offset alone does not show that. The leader epoch of the record before it does: a broker that becomes a
-partition's leader, also by a restart, begins a new epoch at the end of its log (KIP-320).
+partition's leader, also by a restart, begins a new epoch at the end of its log (KIP-320). A client that reads compares
+epochs at a restart, but not where it has no epoch of its position, nor before a read that is already on its way.
 """
 
 from __future__ import annotations
@@ -142,6 +143,30 @@ def list_offsets(
             raise
     client.list_topics(timeout=request_seconds)  # the client learns of the present leaders
     return _list_offsets(client, partitions, spec, request_seconds, readers)
+
+
+def leader_epochs(
+    client: BrokerAdmin, partitions: Collection[Partition], request_seconds: float = REQUEST_SECONDS
+) -> dict[Partition, int | None]:
+    """The epoch of the present leader of each partition, None of a broker that tells none. Raises KafkaException."""
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    ends = list_offsets(client, partitions, latest, request_seconds)
+    return {partition: end.leader_epoch for partition, end in ends.items()}
+
+
+def of_later_leaders(records: Sequence[Message], epochs: Mapping[Partition, int | None]) -> set[Partition]:
+    """The partitions of which a record was written to a later leader than that of the epoch.
+
+    The leader may have lost records that were read, and this one may be in their place.
+    """
+    newest = max((epoch for epoch in set(map(Message.leader_epoch, records)) if epoch is not None), default=None)
+    if newest is None or newest <= min((epoch for epoch in epochs.values() if epoch is not None), default=newest):
+        return set()
+    return {
+        partition
+        for partition, same in partition_runs(records)
+        if (known := epochs.get(partition)) is not None and (same[-1].leader_epoch() or 0) > known
+    }
 
 
 def hidden_from(client: BrokerAdmin, partitions: Collection[Partition]) -> dict[Partition, int]:

@@ -10,17 +10,17 @@ from collections.abc import Collection, Mapping
 from functools import cached_property
 
 import stamina
-from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from tapedeck_common.kafka import BrokerAdmin, admin, is_transient
-from tapedeck_common.log_positions import LogPosition, Partition, continuations, list_offsets
+from tapedeck_common.log_positions import LogPosition, Partition, continuations, leader_epochs
 from tapedeck_common.settings import Connections
 
 
 class PublishedLog:
     """Partitions that a program publishes to. ``confirmed`` are the positions after its records that were on the log.
 
-    ``group`` is one whose offsets the program may read; nothing is committed. Every method raises KafkaException.
+    Of ``others``, which it reads, the leaders are watched, too. ``group`` is one whose offsets the program may read;
+    nothing is committed. Every method raises KafkaException.
     """
 
     def __init__(
@@ -29,9 +29,10 @@ class PublishedLog:
         group: str,
         partitions: Collection[Partition],
         confirmed: Mapping[Partition, LogPosition] | None = None,
+        others: Collection[Partition] = (),
     ) -> None:
         self._connections, self._group = connections, group
-        self._partitions = sorted(partitions)
+        self._partitions = sorted({*partitions, *others})
         self._epochs: dict[Partition, int | None] = {}
         self.confirmed = dict(confirmed or {})
 
@@ -63,7 +64,4 @@ class PublishedLog:
         return True
 
     def _leader_epochs(self) -> dict[Partition, int | None]:
-        if not self._partitions:
-            return {}
-        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        return {key: each.leader_epoch for key, each in list_offsets(self._client, self._partitions, latest).items()}
+        return leader_epochs(self._client, self._partitions) if self._partitions else {}

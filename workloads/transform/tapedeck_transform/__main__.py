@@ -22,7 +22,7 @@ from tapedeck_crds.transforms import Transform
 from tapedeck_transform.execution_plan import sort_by_dependency
 from tapedeck_transform.functions import UserFunctions
 from tapedeck_transform.offsets import GroupOffsets
-from tapedeck_transform.pipeline import PointsUncertain, TransformPipeline
+from tapedeck_transform.pipeline import LogUncertain, TransformPipeline
 from tapedeck_transform.publisher import PointPublisher
 from tapedeck_transform.stats import TransformStats
 from tapedeck_transform.topic_selection import TopicSelection, select_feed, select_replay
@@ -128,7 +128,7 @@ class TransformWorkload(Workload):
             warmup.close()
 
     def _run(self, pipeline: TransformPipeline, selection: TopicSelection) -> None:
-        """Compute until a stop, or until points may be lost."""
+        """Compute until a stop, or until the log may have lost something."""
         since = self._settings.since
         try:
             pipeline.open(None if selection.replay else time_ms(since) if since else 0)
@@ -136,7 +136,7 @@ class TransformWorkload(Workload):
             if pipeline.run():
                 self._state, self._reason = "complete", "Complete"
                 pipeline.hold()
-        except PointsUncertain as error:
+        except LogUncertain as error:
             log.warning("resuming", reason=str(error))
 
     def _wait_for_topic(self, connections: Connections, selection: TopicSelection) -> bool:

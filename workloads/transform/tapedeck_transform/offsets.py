@@ -112,10 +112,10 @@ class GroupOffsets:
         self._topic_ids = topic_ids(admin(self._connections, self._group), topic_names)
         partitions = [each for name in self._topic_ids for each in self._partitions(name)]
         committed = self._committed(partitions)
+        missing = self._missing_points(committed)  # first: it asks for the leaders, which ``confirm`` compares
         positions = {key: each.position for key, each in committed.items()}
         following = continuations(self._connections, self._group, self._group, positions)
         first_offsets = {} if since_ms is None else offsets_since(self._reader, committed, since_ms)
-        missing = self._missing_points(committed)
         points = {}
         for key, each in committed.items():
             low, _ = self._reader.get_watermark_offsets(TopicPartition(*key), timeout=REQUEST_SECONDS)
@@ -136,7 +136,7 @@ class GroupOffsets:
     def confirm(self, acknowledged: Mapping[Partition, int]) -> bool:
         """Whether points that the broker acknowledged, the last at these offsets, are on the log.
 
-        False where it may have lost them: resume again. Raises KafkaException.
+        False where it may have lost them, or records that were read: resume again. Raises KafkaException.
         """
         return self._published.confirm(acknowledged)
 
@@ -165,7 +165,7 @@ class GroupOffsets:
         outputs = {key: self._outputs(key) for key in committed}
         known = newest_positions({key: (each.trail, outputs[key]) for key, each in committed.items()})
         partitions = {each for some in outputs.values() for each in some}
-        self._published = PublishedLog(self._connections, self._group, partitions, known)
+        self._published = PublishedLog(self._connections, self._group, partitions, known, committed)
         return self._published.missing()
 
     def _partitions(self, name: str) -> list[TopicPartition]:

@@ -39,14 +39,14 @@ class _TrackedSeries(NamedTuple):
     warmed_up_at: int
 
 
-class PointsUncertain(Unavailable):
-    """A leader of the points' topic has changed: it may have lost points. Another pipeline publishes them again."""
+class LogUncertain(Unavailable):
+    """A leader has changed: it may have lost records that were read, or points. Another pipeline resumes."""
 
 
 class TransformPipeline:
     """The transforms of one Feed or Replay. At-least-once: an offset is committed once its points are on the log.
 
-    Every method that waits for the broker raises KafkaException, and PointsUncertain.
+    Every method that waits for the broker raises KafkaException, and LogUncertain.
     """
 
     def __init__(
@@ -210,7 +210,7 @@ class TransformPipeline:
             return
         self._publisher.flush()
         if not self._offsets.confirm(self._publisher.take_acknowledged()):
-            raise PointsUncertain("the broker was restarted; points that it may have lost are published again")
+            raise LogUncertain("the broker was restarted; what it may have lost is read and published again")
         self._confirmed_at = time.monotonic()
         if not self._uncommitted:
             return

@@ -16,13 +16,15 @@ from confluent_kafka import (
 )
 
 from tapedeck_common import topics
-from tapedeck_common.kafka import consumer, is_transient, kafka_error
+from tapedeck_common.kafka import admin, consumer, is_transient, kafka_error
 from tapedeck_common.log_positions import (
     LogPosition,
     Partition,
     continuations,
     from_topic_partition,
+    leader_epochs,
     message_partition,
+    of_later_leaders,
     to_topic_partition,
 )
 from tapedeck_common.logs import log
@@ -46,7 +48,7 @@ class RecordConsumer:
 
     ``drain`` is called before partitions are revoked: when it returns, everything read is committed.
     ``load_positions`` returns the next position of each partition. ``out_of_range`` are the partitions whose log does
-    not continue there; they are not read until ``reset_positions``.
+    not continue there, or may not since it has another leader; they are not read until ``reset_positions``.
     """
 
     def __init__(
@@ -59,6 +61,8 @@ class RecordConsumer:
         self._load_positions = load_positions
         self._drain = drain
         self._consumer = self._new_client()
+        self._admin = admin(connections, CLIENT_ID)
+        self._leaders: Mapping[Partition, int | None] = {}  # their epochs, when the positions were compared
         self._assignments = 0
         self.assigned: set[Partition] = set()
         self.out_of_range: set[Partition] = set()
@@ -102,6 +106,9 @@ class RecordConsumer:
             # Partitions were reassigned while these were read: start again at the stored offsets.
             self.reset_positions()
             return []
+        self.out_of_range |= of_later_leaders(messages, self._leaders)
+        if self.out_of_range:
+            messages = [message for message in messages if message_partition(message) not in self.out_of_range]
         return messages
 
     def reset_positions(self) -> None:
@@ -159,7 +166,7 @@ class RecordConsumer:
 
     def _assign(self, client: Consumer, partitions: list[Partition]) -> None:
         positions = self._load_positions(partitions)
-        lost = self._lost_by_broker(positions)
+        self._leaders, lost = self._compare(positions)
         readable = [partition for partition in partitions if partition not in lost]
         client.assign([to_topic_partition(partition, positions[partition]) for partition in readable])
         _wait_for_position_reset(client, readable)
@@ -167,11 +174,14 @@ class RecordConsumer:
         LAG.assign(positions)
         self.out_of_range |= lost
 
-    @stamina.retry(on=is_transient, attempts=3, timeout=30.0)
-    def _lost_by_broker(self, positions: Mapping[Partition, LogPosition]) -> set[Partition]:
-        """The partitions that no longer hold the record before a position."""
+    @stamina.retry(on=is_transient, attempts=6, timeout=30.0)  # a new topic has no leader yet
+    def _compare(
+        self, positions: Mapping[Partition, LogPosition]
+    ) -> tuple[Mapping[Partition, int | None], set[Partition]]:
+        """The leaders' epochs, and the partitions that no longer hold the record before a position."""
+        leaders = leader_epochs(self._admin, positions)  # first: a loss after this request is noticed by ``read``
         found = continuations(self._connections, CLIENT_ID, topics.RECORDER_GROUP, positions)
-        return {partition for partition, offset in found.items() if offset < positions[partition].offset}
+        return leaders, {partition for partition, offset in found.items() if offset < positions[partition].offset}
 
     def _set_assigned(self, partitions: set[Partition]) -> None:
         self._assignments += 1

@@ -10,13 +10,15 @@ import contextlib
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from tapedeck_common.kafka import consumer
+from tapedeck_common.kafka import admin, consumer
 from tapedeck_common.log_positions import (
     LogPosition,
     Partition,
     continuations,
     from_topic_partition,
+    leader_epochs,
     message_partition,
+    of_later_leaders,
     position_after,
     to_topic_partition,
 )
@@ -45,6 +47,7 @@ class SinkConsumer:
         # The next offset to read and the next to deliver.
         self._read: dict[Partition, int] = {}
         self._delivered: dict[Partition, int] = {}
+        self._leaders: dict[Partition, int | None] = {}  # their epochs, when the committed offsets were compared
         self._consumer: Consumer = consumer(
             connections,
             self._client_id,
@@ -73,6 +76,10 @@ class SinkConsumer:
             if len(step) < STEP_MESSAGES:
                 break
         return messages
+
+    def has_later_leader(self, messages: list[Message]) -> bool:
+        """Whether these may be in the place of delivered ones: the next consumer starts where the log continues."""
+        return bool(of_later_leaders(messages, self._leaders))
 
     def commit(self, messages: list[Message]) -> None:
         """Commit the offsets after delivered messages. Raises KafkaException."""
@@ -105,7 +112,9 @@ class SinkConsumer:
 
     def _on_assign(self, client: Consumer, partitions: list[TopicPartition]) -> None:
         committed = client.committed(partitions, timeout=REQUEST_SECONDS)
-        starts = self._before_loss({(each.topic, each.partition): self._start(each) for each in committed})
+        starts = {(each.topic, each.partition): self._start(each) for each in committed}
+        self._leaders = leader_epochs(admin(self._connections, self._client_id), starts, REQUEST_SECONDS)
+        starts = self._before_loss(starts)
         self._read = {partition: max(position.offset, 0) for partition, position in starts.items()}
         self._delivered = dict(self._read)
         client.assign([to_topic_partition(partition, position) for partition, position in starts.items()])

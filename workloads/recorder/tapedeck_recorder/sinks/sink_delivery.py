@@ -84,7 +84,7 @@ class SinkDelivery(threading.Thread):
             self._stopping.wait(pause)
 
     def _deliver(self) -> None:
-        """Deliver from the committed offsets until a restart is requested or ``stop`` is set.
+        """Deliver from the committed offsets until a restart is requested, a leader has changed or ``stop`` is set.
 
         Raises SinkUnreachable and KafkaException.
         """
@@ -92,6 +92,8 @@ class SinkDelivery(threading.Thread):
         try:
             while not (self._stopping.is_set() or self._restart_requested.is_set()):
                 messages = consumer.read(POLL_SECONDS)
+                if consumer.has_later_leader(messages):
+                    return
                 self._export_lag(consumer)
                 if messages:
                     self._send(messages)
