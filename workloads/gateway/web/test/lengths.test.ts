@@ -1,11 +1,17 @@
 // Opens of bars, compared with values written by hand.
 import { describe, expect, it } from "vitest";
-import { closeOf, MINUTE, openOf } from "../src/chart/lengths";
+import { closeOf, intervalMs, MINUTE, openOf } from "../src/chart/lengths";
 import { barOf } from "../src/run/bar_times";
 import EVENTS from "./bars_of_events.json";
 
 const WEEK = { resolution: "1W", interval: "1w", width_ms: 604_800_000, origin_ms: 345_600_000 };
 const MONTH = { resolution: "1M", interval: "1M", width_ms: 2_678_400_000, origin_ms: 0 };
+
+describe("a bar", () => {
+  it.each([
+    ["1s", 1_000], ["1m", 60_000], ["15m", 900_000], ["4h", 14_400_000], ["1w", 604_800_000], ["1M", 31 * 86_400_000], ["x", 0], ["", 0],
+  ])("of %s is %d ms long at most", (name, ms) => expect(intervalMs(name)).toBe(ms));
+});
 
 describe("the bar that a fill belongs to, as the gateway has it", () => {
   it.each(EVENTS)("$interval at $event opens at $open", ({ event, open, ...length }) =>

@@ -3,7 +3,7 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { Request } from "../../../../client/js/src/socket";
 import { heatOf, lastPeriods, mergedPairs, periodReports, startOf, statisticsReport } from "../src/markets/analytics";
-import { finestInterval, hasBarsOf, intervalMs, lastClose } from "../src/markets/intervals";
+import { finestInterval, hasBarsOf, lastClose } from "../src/markets/intervals";
 import { FOLLOWED_MAX, LivePrices, priceOf, requestOf } from "../src/markets/live_prices";
 import { exchangesOf, movesBySymbol } from "../src/markets/market_lists";
 import {
@@ -121,7 +121,6 @@ describe("analytics", () => {
     const symbols = [withBars("x:A", "1h", 0, 99 * H), withBars("x:B", "1m", 0, 50 * H), market("x:C")];
     expect(startOf(symbols, H, 10)).toBe(90 * H);
     expect(startOf(symbols, H, 1_000)).toBe(0);
-    expect([intervalMs("15m"), intervalMs("1M"), intervalMs("x")]).toEqual([15 * M, 31 * D, 0]);
     const both = market("x:A", { series: [{ interval: "1d", first: 0, last: 0 }, { interval: "1m", first: 0, last: 2 * D }] });
     expect([finestInterval(both), lastClose(both), hasBarsOf(both, "1h")]).toEqual(["1m", 2 * D + M, true]);
     expect([hasBarsOf(withBars("x:A", "1d", 0, 0), "1h"), finestInterval(market("x:A"))]).toEqual([false, null]);

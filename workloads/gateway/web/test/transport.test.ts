@@ -9,7 +9,7 @@ import { attachedRuns } from "../src/transport/attached_runs";
 import { timeIn } from "../src/chart/time_zone";
 import { holeAt, holeText } from "../src/transport/hole_text";
 import { choices, measuredLabel, nextSpeed, speedLabel } from "../src/transport/speeds";
-import { intervalMs, intervalsAhead, movedBy, nextClose, timeBack } from "../src/transport/steps";
+import { intervalsAhead, movedBy, nextClose, timeBack } from "../src/transport/steps";
 import { boxesOf, pathOf, shareOf, ticksOf, timeAt } from "../src/transport/strip_geometry";
 import { joined, stripLength } from "../src/transport/strip_data";
 
@@ -36,9 +36,6 @@ describe("the ladder of speeds", () => {
 });
 
 describe("a step", () => {
-  it.each([["1m", 60_000], ["4h", 14_400_000], ["1s", 1_000], ["1w", 604_800_000]])("of %s is %d ms", (text, ms) =>
-    expect(intervalMs(text)).toBe(ms),
-  );
   it("ends the bar that has begun", () => {
     expect(nextClose(at("2018-04-04T10:20:00Z"), HOUR)).toBe(at("2018-04-04T11:00:00Z"));
     expect(nextClose(at("2018-04-04T11:00:00Z"), HOUR)).toBe(at("2018-04-04T12:00:00Z"));

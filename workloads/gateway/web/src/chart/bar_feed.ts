@@ -65,19 +65,26 @@ export class BarFeed {
     if (this.closed || !this.isReady || series.isComplete || this.loading === generation) return;
     this.loading = generation;
     const to = series.first === null ? MAX_SECONDS : series.first / 1_000;
+    let bars: Bar[];
     try {
-      const query = { symbol: this.symbol, resolution: this.length.resolution, to, countback: PAGE_BARS };
-      const bars = barsOf(await get<History>("/history", query));
-      if (this.closed) return;
-      this.changed(series.addOlder(bars, generation));
-      this.events.onLoaded();
+      bars = await this.history(to, PAGE_BARS);
     } catch (error) {
       if (this.closed || generation !== series.generation) return;
       this.events.onError(error);
       this.retry = setTimeout(() => void this.loadOlder(), RETRY_MS);
+      return;
     } finally {
       if (this.loading === generation) this.loading = null;
     }
+    if (this.closed) return;
+    this.changed(series.addOlder(bars, generation)); // what fails here is no failed request
+    this.events.onLoaded();
+  }
+
+  /** The last ``countback`` bars before a time, seconds. */
+  private async history(to: number, countback: number): Promise<Bar[]> {
+    const query = { symbol: this.symbol, resolution: this.length.resolution, to, countback };
+    return barsOf(await get<History>("/history", query));
   }
 
   private receive(message: Message): void {
@@ -109,19 +116,20 @@ export class BarFeed {
   }
 
   private async loadNewest(reason: string): Promise<void> {
+    let bars: Bar[] | null = null;
     try {
-      const query = { symbol: this.symbol, resolution: this.length.resolution, to: MAX_SECONDS, countback: SNAPSHOT_BARS };
-      const bars = barsOf(await get<History>("/history", query));
-      if (!this.isPolled) return;
-      this.takeNewest(bars);
-      if (bars.length > 0) this.events.onLoaded();
-      else this.events.onRefused(reason);
+      bars = await this.history(MAX_SECONDS, SNAPSHOT_BARS);
     } catch (error) {
       if (!this.isPolled) return;
       if (this.series.bars.length > 0) this.events.onError(error);
       else this.events.onRefused(reason);
     }
+    if (!this.isPolled) return;
     this.poll = setTimeout(() => void this.loadNewest(reason), POLL_MS);
+    if (bars === null) return;
+    this.takeNewest(bars);
+    if (bars.length > 0) this.events.onLoaded();
+    else this.events.onRefused(reason);
   }
 
   /** Bars that continue those that there are are added to them; others replace them. */

@@ -1,8 +1,18 @@
-// When bars open. Times are milliseconds UTC.
+// How long bars are, and when they open. Times are milliseconds UTC.
 import type { Resolution } from "../data/types";
 
 /** The length of the bars that charts are built from. */
 export const MINUTE: Resolution = { resolution: "1", interval: "1m", width_ms: 60_000, origin_ms: 0 };
+
+const UNITS_MS: Readonly<Record<string, number>> = {
+  s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000, M: 2_678_400_000,
+};
+
+/** The length of a bar such as 15m; 0 of a name that is none. Of a month it is the longest. */
+export function intervalMs(interval: string): number {
+  const [, count, unit] = /^(\d+)([smhdwM])$/.exec(interval) ?? [];
+  return Number(count ?? 0) * (UNITS_MS[unit ?? ""] ?? 0);
+}
 
 /** The open of the bar that ends at or after an event time: ``BarLength.open_of_event``, tested with the same table. */
 export function openOf(ts: number, { interval, width_ms, origin_ms }: Resolution): number {

@@ -1,7 +1,8 @@
 // What is asked of the API for the chosen symbols, over ranges that end with the newest bar of each.
+import { intervalMs } from "../chart/lengths";
 import { Polled } from "../data/loadable";
 import { get } from "../data/request";
-import { hasBarsOf, intervalMs, lastClose, PERIOD_MS } from "./intervals";
+import { hasBarsOf, lastClose, PERIOD_MS } from "./intervals";
 import { endOf, firstOf, groupsByEnd, newestOf } from "./time_groups";
 import type { CorrelationReport, Period, StoredSymbol, SymbolReturns, SymbolVolatility, SymbolVolume } from "./types";
 

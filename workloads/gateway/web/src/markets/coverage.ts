@@ -1,10 +1,11 @@
 // How whole a series is: what of it is missing, in words and in order.
+import { intervalMs } from "../chart/lengths";
 import type { Loadable } from "../data/loadable";
 import { number, percent, spanText, time } from "../format";
 import { INTERVALS } from "../new/forms";
 import { duration } from "../run/lengths_of_time";
 import { marketChart } from "./chart_link";
-import { closeOf, DAY_MS, intervalMs } from "./intervals";
+import { closeOf, DAY_MS } from "./intervals";
 import type { DayCoverage, Hole, SeriesCoverage, StoredSeries, StoredSymbol } from "./types";
 
 /** A series of a symbol. */

@@ -1,18 +1,10 @@
-// Lengths of bars by their names, and of the periods of returns.
-import { closeOf as calendarClose } from "../chart/lengths";
+// What bars a symbol has, and the lengths of the periods of returns.
+import { closeOf as calendarClose, intervalMs } from "../chart/lengths";
 import type { Period, StoredSymbol } from "./types";
-
-const UNITS: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000, M: 2_678_400_000 };
 
 export const DAY_MS = 86_400_000;
 /** Of a month the longest. */
 export const PERIOD_MS: Record<Period, number> = { day: DAY_MS, week: 7 * DAY_MS, month: 31 * DAY_MS };
-
-/** The length of a bar such as 15m; 0 of a name that is none. Of a month it is the longest. */
-export function intervalMs(interval: string): number {
-  const [, count, unit] = /^(\d+)([smhdwM])$/.exec(interval) ?? [];
-  return Number(count ?? 0) * (UNITS[unit ?? ""] ?? 0);
-}
 
 /** When a bar of an interval closes that opens at a time. */
 export const closeOf = (opened: number, interval: string): number => calendarClose(opened, { interval, width_ms: intervalMs(interval) });

@@ -1,7 +1,8 @@
 // The last prices of the symbols that a reader sees, as the gateway pushes them.
 import { signal } from "@preact/signals";
+import { intervalMs } from "../chart/lengths";
 import { type Message, type Request, subscribe } from "../data/gateway_socket";
-import { closeOf, finestInterval, intervalMs, lastClose } from "./intervals";
+import { closeOf, finestInterval, lastClose } from "./intervals";
 import type { StoredSymbol } from "./types";
 
 export interface LivePrice {

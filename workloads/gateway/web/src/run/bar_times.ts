@@ -1,6 +1,5 @@
 // The bar on which a chart draws a fill or an end of a trade: a fill is known when its bar closes, and the bar is named by its open.
-import { openOf } from "../chart/lengths";
-import { intervalMs } from "../transport/steps";
+import { intervalMs, openOf } from "../chart/lengths";
 
 /** The first Monday of 1970: weeks begin on Mondays. */
 const WEEKS_FROM = 345_600_000;

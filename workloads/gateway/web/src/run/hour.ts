@@ -1,5 +1,6 @@
 // An hour of what a run or a replay has shown: the Replay that plays it, at a speed that one can follow, and the form of that.
 import { signal } from "@preact/signals";
+import { intervalMs } from "../chart/lengths";
 import { get, send } from "../data/request";
 import { refreshResources, storeOf } from "../data/resources";
 import type { Bar, Resource } from "../data/types";
@@ -8,7 +9,6 @@ import { DEFAULT_NAMESPACE } from "../new/apply";
 import { given, initialValues, type Tree } from "../new/fields";
 import { FORMS, manifestOf } from "../new/forms";
 import { navigate } from "../shell/router";
-import { intervalMs } from "../transport/steps";
 import { HOUR_MS } from "./lengths_of_time";
 import type { RunSummary } from "./types";
 

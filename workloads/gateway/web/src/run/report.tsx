@@ -1,10 +1,10 @@
 // The report of a run: the same on the page and in a file that opens without a server.
 import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
+import { intervalMs } from "../chart/lengths";
 import type { Loadable } from "../data/loadable";
 import { MISSING, number, percent, PRICE_DECIMALS, time } from "../format";
 import { Panel } from "../shell/panel";
-import { intervalMs } from "../transport/steps";
 import { BarPlot } from "./bar_plot";
 import { equityColumns } from "./curves";
 import { EquityPlot } from "./equity_plot";
@@ -88,6 +88,7 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
                 hour={hour}
                 gap={gap}
                 rows={rows}
+                interval={run.interval}
                 isAbout={!isWhole(points)}
                 note={tradesNote(parts)}
                 play={actions?.play}

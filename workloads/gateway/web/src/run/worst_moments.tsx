@@ -1,6 +1,7 @@
 // Lines below the headline: the hour, the time without data and the trade in which a run lost most, and the ways to look at them.
 import type { ComponentChildren } from "preact";
 import { number, spanText, time } from "../format";
+import { barOf } from "./bar_times";
 import { duration, HOUR_MS } from "./lengths_of_time";
 import type { TradeRow } from "./trades";
 import { openWithin, type ValueChange, worstTrade } from "./worst";
@@ -9,6 +10,8 @@ interface WorstProps {
   hour: ValueChange | null;
   gap: ValueChange | null;
   rows: readonly TradeRow[];
+  /** The length of the run's bars. */
+  interval: string;
   /** Whether points of the equity between those that are loaded may be worse. */
   isAbout: boolean;
   /** A note where not all trades are loaded. */
@@ -17,7 +20,7 @@ interface WorstProps {
   chartOf?: ((trade: TradeRow, text: string) => ComponentChildren) | undefined;
 }
 
-export function WorstMoments({ hour, gap, rows, isAbout, note, play, chartOf }: WorstProps) {
+export function WorstMoments({ hour, gap, rows, interval, isAbout, note, play, chartOf }: WorstProps) {
   const trade = worstTrade(rows);
   if (hour === null && gap === null && trade === null) return null;
   const ofHour = hour === null ? null : worstTrade(openWithin(rows, hour));
@@ -41,7 +44,7 @@ export function WorstMoments({ hour, gap, rows, isAbout, note, play, chartOf }: 
       )}
       {trade !== null && (
         <li>
-          <Moment name={`Worst trade: #${trade.seq}, `} change={trade.pnl_net} at={time(trade.exit_ts)} />
+          <Moment name={`Worst trade: #${trade.seq}, `} change={trade.pnl_net} at={`exit bar ${time(barOf(trade.exit_ts, interval))}`} />
           {chartOf?.(trade, "Show on the chart")}
         </li>
       )}

@@ -1,6 +1,6 @@
 // What the buttons and the keys of the transport do.
 import { computed, signal } from "@preact/signals";
-import { MINUTE } from "../chart/lengths";
+import { intervalMs, MINUTE } from "../chart/lengths";
 import type { Resolution } from "../data/types";
 import { deck, position, replayState, resource } from "../deck/replay_state";
 import { chartCount, choose, replay, resolutionOf } from "../deck/selection";
@@ -8,7 +8,7 @@ import { toggleLoop } from "./ab_loop";
 import { control } from "./controls";
 import { seek, undo } from "./seeks";
 import { nextSpeed, type Speed } from "./speeds";
-import { intervalMs, intervalsAhead, timeBack } from "./steps";
+import { intervalsAhead, timeBack } from "./steps";
 
 /** Bars of a step with Shift. */
 export const LONG_STEP = 10;

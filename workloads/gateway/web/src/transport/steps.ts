@@ -2,16 +2,6 @@
 import { openOf } from "../chart/lengths";
 import type { Resolution } from "../data/types";
 
-const UNITS_MS: Readonly<Record<string, number>> = {
-  s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000, M: 2_678_400_000,
-};
-
-/** The length of an interval such as 5m, milliseconds; of a month the longest. */
-export function intervalMs(interval: string): number {
-  const [, count, unit] = /^(\d+)([smhdwM])$/.exec(interval) ?? [];
-  return Number(count ?? 1) * (UNITS_MS[unit ?? "m"] ?? 60_000);
-}
-
 /** The end of the bar that virtual time is in, or that follows it. */
 export function nextClose(position: number, length: Resolution): number {
   const opened = openOf(position + 1, length);

@@ -108,7 +108,7 @@ describe("a report", () => {
     render(<Report parts={{ ...PARTS, equity, trades }} actions={actions} chosen={null} choose={() => undefined} />, place);
     const lines = [...panel(place, "Where it lost most").querySelectorAll("li")];
     expect(lines.map((line) => line.querySelector("span")?.textContent)).toEqual([
-      "Worst hour: -163.20, 1970-01-01 01:00–02:00", "Worst trade: #39, -92.50, 1970-01-01 01:00",
+      "Worst hour: -163.20, 1970-01-01 01:00–02:00", "Worst trade: #39, -92.50, exit bar 1970-01-01 00:59",
     ]);
     expect(lines.map((line) => [...line.querySelectorAll("a")].map((link) => [link.getAttribute("href"), link.textContent]))).toEqual([
       [["/trade/40", "Show its worst trade on the chart"], ["/at/7200000", "Play"]], [["/trade/39", "Show on the chart"]],
