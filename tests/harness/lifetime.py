@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -45,6 +45,12 @@ class Reaper:
         assert self._process.stdin is not None
         self._process.stdin.write(line.encode() + b"\n")
         self._process.stdin.flush()
+
+
+def without_settings(environment: Mapping[str, str], *prefixes: str) -> dict[str, str]:
+    """Variables without Tapedeck's own settings, but with the mark by which the reaper finds what outlives its runner."""
+    dropped = ("TAPEDECK_", *prefixes)
+    return {name: value for name, value in environment.items() if name == reaper.MARK or not name.startswith(dropped)}
 
 
 _REAPER = pytest.StashKey[Reaper]()

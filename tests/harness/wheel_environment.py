@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.lifetime import without_settings
 from tapedeck_deck.embedded.download_cache import cache_dir
 
 ROOT = Path(__file__).parents[2]
@@ -101,7 +102,7 @@ def _remove_unused(cache: Path) -> None:
 
 def user_variables(environment: Path) -> dict[str, str]:
     """The variables of this process for one whose commands are those of the environment, and nothing of a clone."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TAPEDECK_", "PYTHON"))}
+    kept = without_settings(os.environ, "PYTHON")
     kept.pop("VIRTUAL_ENV", None)
     others = [each for each in kept["PATH"].split(os.pathsep) if Path(each) != Path(sys.executable).parent]
     return {**kept, "PATH": os.pathsep.join([str(environment / "bin"), *others])}

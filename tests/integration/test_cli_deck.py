@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from decks.process import leftovers
+from harness.lifetime import without_settings
 from tapedeck_deck.embedded import deck
 from tapedeck_deck.embedded.state_dir import StateDir
 
@@ -21,14 +22,13 @@ ORIGIN = "http://localhost:5173"
 
 
 def _tapedeck(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("TAPEDECK_")} | environment
     return subprocess.run(
         [sys.executable, "-c", "from tapedeck_deck.cli import main; main()", *words],
         cwd=folder,
         capture_output=True,
         text=True,
         timeout=900,
-        env=kept,
+        env=without_settings(os.environ) | environment,
     )
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from harness import reaper, skips
+from harness.lifetime import without_settings
+from harness.wheel_environment import user_variables
 from tapedeck_deck.embedded.processes import wait_exit
 from waits import eventually
 
@@ -126,6 +128,15 @@ def test_a_server_of_multiprocessing_that_ends_late_is_not_reported(code: str, r
     assert done.returncode == 0, done.stderr
     assert (late in done.stderr) == reported
     assert process.returncode == (-signal.SIGKILL if reported else 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the reaper reads /proc")
+def test_a_process_of_a_user_has_no_settings_but_the_mark_of_its_runner(tmp_path: Path) -> None:
+    """What a reader's command starts, such as a deck, would outlive a runner that is killed."""
+    settings = {"TAPEDECK_HOME": "x", "PYTHONPATH": "y", "HOME": "z", reaper.MARK: "m"}
+    assert without_settings(settings) == {"PYTHONPATH": "y", "HOME": "z", reaper.MARK: "m"}
+    assert without_settings(settings, "PYTHON") == {"HOME": "z", reaper.MARK: "m"}
+    assert user_variables(tmp_path)[reaper.MARK] == os.environ[reaper.MARK]
 
 
 def test_a_shared_fixture_that_failed_is_started_again_for_the_next_test(tmp_path: Path) -> None:
