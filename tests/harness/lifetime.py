@@ -48,7 +48,7 @@ class Reaper:
 
 
 def without_settings(environment: Mapping[str, str], *prefixes: str) -> dict[str, str]:
-    """Variables without Tapedeck's own settings, but with the mark by which the reaper finds what outlives its runner."""
+    """Variables without Tapedeck's settings, but the mark by which the reaper finds what outlives its runner."""
     dropped = ("TAPEDECK_", *prefixes)
     return {name: value for name, value in environment.items() if name == reaper.MARK or not name.startswith(dropped)}
 
