@@ -47,7 +47,7 @@ export const equityOf = async (id: string): Promise<EquityRow[]> =>
 const ALL_POINTS_MAX = 60_000;
 const POINTS_OF_PAGE = 20_000;
 
-/** All points of the equity of a run that has ended; none where it goes on, or has too many. */
+/** All points of the equity of a run that has ended; none while it runs, or where it has too many. */
 export async function allEquityOf(id: string, run: RunSummary | null): Promise<EquityRow[]> {
   if (settledAs(run) === "" || (run?.bars ?? Infinity) > ALL_POINTS_MAX) return [];
   const points: EquityRow[] = [];

@@ -29,7 +29,7 @@ const PARTS_DOCUMENT: RunDocument = {
   }),
   inputs: {
     run_id: "u-1", spec: {}, yaml: "kind: Backtest\n", data: "BTC/USD=3:0a", images: {}, version: "0.1", path: "engine", seed: null, obstacle: "",
-    decimals: { "BTC/USD": 4 },
+    decimals: { "BTC/USD": 4 }, defaults: { slow: 30 },
   },
   equity: [equityRow(0, 1_000, 0), equityRow(60_000, 1_100, 0)],
   hold: hold([[0, 1_000]]),
@@ -81,6 +81,13 @@ describe("a report", () => {
       "2 trades, 7 are not loaded",
     ])
       expect(text).toContain(shown);
+  });
+  it("says which params were defaults, and where that is not known", () => {
+    const params = (place: HTMLElement) => [...panel(place, "Params").querySelectorAll("div")].map(({ textContent }) => textContent);
+    expect(params(drawn(PARTS))).toEqual(["fast5", "slow30 (default)"]);
+    const foreign = drawn({ ...PARTS, inputs: loaded({ ...PARTS_DOCUMENT.inputs, defaults: null }) });
+    expect(params(foreign)).toEqual(["fast5"]);
+    expect(panel(foreign, "Inputs").textContent).toContain("had the strategy's own defaults, which the run does not tell");
   });
   it("leads from each drawdown to the time of its trough", () => {
     const drawdowns = [{ percent: 12, amount: 1, peak: 0, trough: 3_600_000, end: null, days: 1.5 }];
