@@ -2,13 +2,15 @@
 import { type Loadable, loaded, Polled } from "../data/loadable";
 import { get, RequestError } from "../data/request";
 import type {
-  EquityRow, Excursion, ExcursionList, HoldCurve, PodLog, RunDocument, RunInputs, RunReport, RunSummary, Trade, TradeList,
+  EquityRow, Excursion, ExcursionList, HoldCurve, PodLog, RunDocument, RunInputs, RunReport, RunSummary, Trade, TradeList, Trial,
+  TrialList,
 } from "./types";
 
 export const REPORT_MS = 3_000;
 export const PARTS_MS = 10_000;
 export const DRAWN_POINTS = 2_000;
 const TRADES_MAX = 20_000;
+export const TRIALS_MAX = 10_000;
 const LOG_LINES = 200;
 
 export const runPath = (id: string): string => `/api/v1/runs/${encodeURIComponent(id)}`;
@@ -83,6 +85,11 @@ export const excursionsOf = async (id: string): Promise<ExcursionList> => {
   const found = await get<{ excursions: Excursion[]; missing: string }>(`${runPath(id)}/excursions`, { limit: TRADES_MAX });
   return { excursions: found.excursions, missing: found.missing };
 };
+
+export async function trialsOf(id: string): Promise<TrialList> {
+  const found = await get<{ trials: Trial[]; next: string | null }>(`/api/v1/sweeps/${encodeURIComponent(id)}/trials`, { limit: TRIALS_MAX });
+  return { trials: found.trials, isCut: found.next !== null };
+}
 
 /** The ends of the logs of a run's pods; none where its Backtest was deleted, and another one may have its name. */
 export async function logOf(run: RunReport): Promise<PodLog[]> {

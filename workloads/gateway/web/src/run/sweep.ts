@@ -113,6 +113,9 @@ export function robustness(trials: readonly Trial[], best: Trial, direction: Dir
   };
 }
 
+/** Whether a run has an account: the trials of a sweep have one each, a walk-forward has one of its own once its windows are tested. */
+export const hasOwnAccount = ({ trials, metrics }: Pick<RunReport, "trials" | "metrics">): boolean => trials === 0 || metrics?.["final_value"] !== undefined;
+
 /** What a return is called in metrics. */
 const RETURN = "return_percent";
 

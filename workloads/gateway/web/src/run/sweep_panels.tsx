@@ -9,7 +9,7 @@ import { openTrial, trialNumber } from "./chosen_trial";
 import { Choice, HeatMap } from "./heat_map";
 import { ParallelPlot } from "./parallel_plot";
 import { figureText } from "./report";
-import { combined, partOf, runPath, settledAs } from "./run_parts";
+import { combined, partOf, runPath, settledAs, TRIALS_MAX, trialsOf } from "./run_parts";
 import { choose, windowOf } from "./selection";
 import {
   directionOf, lossText, luck, metricOf, paramNames, ranked, resultName, returnOf, robustness, searched, windowRows, windowSummary,
@@ -18,19 +18,7 @@ import {
 import { TrialPanel } from "./trial_panel";
 import { TrialTable } from "./trial_table";
 import { NEIGHBOURS, paramsText } from "./trial_text";
-import type { RunInputs, RunReport, Trial, WalkForwardWindow } from "./types";
-
-const TRIALS_MAX = 10_000;
-
-interface TrialList {
-  trials: Trial[];
-  isCut: boolean;
-}
-
-async function trialsOf(id: string): Promise<TrialList> {
-  const found = await get<{ trials: Trial[]; next: string | null }>(`/api/v1/sweeps/${encodeURIComponent(id)}/trials`, { limit: TRIALS_MAX });
-  return { trials: found.trials, isCut: found.next !== null };
-}
+import type { RunInputs, RunReport, Trial, TrialList, WalkForwardWindow } from "./types";
 
 const windowsOf = async (id: string) => (await get<{ windows: WalkForwardWindow[] }>(`${runPath(id)}/windows`)).windows;
 

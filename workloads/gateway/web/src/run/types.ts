@@ -36,6 +36,12 @@ export interface TradeList {
   leftOut: number | null;
 }
 
+/** The first trials of a sweep, and whether there are more. */
+export interface TrialList {
+  trials: api.TrialRow[];
+  isCut: boolean;
+}
+
 export interface ExcursionList {
   excursions: api.ExcursionRow[];
   missing: string;
