@@ -171,10 +171,11 @@ function FeedProblem({ feed }: { feed: RunFeed | null }): ComponentChildren {
 
 function Figures({ feed, format }: { feed: RunFeed | null; format: (ts: number | null) => string }) {
   const told = feed?.figures.value ?? null;
+  const hasNoAccount = told?.state === "failed" && feed?.equity.value.length === 0; // it failed at its start
   return (
     <>
-      <FigureList figures={told === null ? [] : figuresOf(told)} />
-      {told !== null && <p class="note">{`As of ${format(told.ts)}`}</p>}
+      <FigureList figures={told === null ? [] : hasNoAccount ? [stateFigure(told)] : figuresOf(told)} />
+      {told !== null && !hasNoAccount && <p class="note">{`As of ${format(told.ts)}`}</p>}
       {told === null && feed?.error.value === null && <p class="note loading">Loading</p>}
       <FeedProblem feed={feed} />
     </>

@@ -44,7 +44,7 @@ function runFacts(run: RunReport, inputs: RunInputs): [string, string][] {
   const facts: [string, string][] = [
     ["id", run.run_id],
     ["strategy", run.strategy],
-    ["market", `${run.exchange}: ${run.symbols.join(", ")}, ${run.interval}`],
+    ["market", run.symbols.length === 0 ? "" : `${run.exchange}: ${run.symbols.join(", ")}, ${run.interval}`],
     ["started", `${time(run.started_at)} UTC`],
     ["ended", run.ended_at === null ? "–" : `${time(run.ended_at)} UTC`],
     ["version", inputs.version],

@@ -207,6 +207,13 @@ export function windowSummary(rows: readonly WindowRow[]): { windows: number; wo
   };
 }
 
+/** What the best trials of a walk-forward were worth: what they made in the time after that of their search. ``text``: of an objective. */
+export function outOfSampleText(rows: readonly WindowRow[], text: (objective: number | null) => string): string {
+  const { windows, won, inSample, outOfSample } = windowSummary(rows);
+  const counted = `${number(won, 0)} of ${number(windows, 0)} windows had a profit out-of-sample, each with the best trial of the time before`;
+  return `${counted}; median objective ${text(inSample)} in-sample, ${text(outOfSample)} out-of-sample`;
+}
+
 /** Where each value lies between the least and the greatest of all, 0 to 1; for a colour. */
 export function sharesOf(all: readonly number[]): (value: number) => number {
   const [low, high] = all.reduce(([l, h], each) => [Math.min(l, each), Math.max(h, each)], [Infinity, -Infinity]);

@@ -30,6 +30,9 @@ export interface SweepSpec {
 /** The spec is a resource's, which the API does not describe. */
 export type RunInputs = Omit<api.RunInputs, "spec"> & { spec: { sweep?: SweepSpec; [field: string]: unknown } };
 
+/** What is known of a run that failed, also of one that failed before it was stored. */
+export type FailedRun = Pick<api.RunReport, "run_id" | "namespace" | "name" | "message">;
+
 /** Some of a run's trades, and how many come after them; null where that is not known. */
 export interface TradeList {
   trades: api.RunTradeRow[];

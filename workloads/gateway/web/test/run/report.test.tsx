@@ -156,6 +156,13 @@ describe("a report", () => {
     const place = drawn({ ...PARTS, report: loaded(report({ state: "failed", metrics: null, periods: null })) });
     expect(panel(place, "Months and years").textContent).toContain("The run failed before its end");
   });
+  it("of a run that failed at its start has what is known alone", () => {
+    const failed = report({ state: "failed", symbols: [], exchange: "", interval: "", metrics: null, params: { fast: "abc" } });
+    const place = drawn({ ...PARTS, report: loaded(failed), equity: loaded([]), trades: loaded({ trades: [], leftOut: 0 }) });
+    expect(place.querySelector(".head-of-run")?.textContent).toBe("crosssma-cross · failed");
+    expect([panel(place, "Headline figures"), panel(place, "All figures"), panel(place, "Equity")]).toEqual([null, null, null]);
+    expect(panel(place, "Run").textContent).not.toContain("market");
+  });
   it("up to a position says so", () => {
     const place = drawn({ ...PARTS, report: loaded(report({ shown_until: 1_522_800_000_000 })) });
     expect(place.textContent).toContain("complete, shown up to 2018-04-04 00:00 UTC, where its replay is");
