@@ -110,7 +110,7 @@ def _require_known(pool: Pool, run_id: str, x: str, y: str, metric: str, window:
 
 def strategies(pool: Pool) -> list[StrategySummary]:
     """The built-in strategies with their defaults, and those that have run with what runs gave them, by name."""
-    found = {row[0]: StrategySummary(*row, params={}) for row in rows_of(pool, _STRATEGIES, {})}
+    found = {name: StrategySummary(name, runs, last, {}) for name, runs, last in rows_of(pool, _STRATEGIES, {})}
     builtins = {each["name"]: each for each in builtin_strategies()}
     for strategy, param, value, run in rows_of(pool, _GIVEN, {"builtin": list(builtins)}):
         if (of := found.get(strategy)) is not None:
