@@ -36,7 +36,7 @@ interface StoredRunProps {
   run: RunReport;
 }
 
-/** The parts of a stored run, each loaded again while it goes on, and all of them when it ends: they would be of before that. */
+/** The parts of a stored run: each is loaded again while the run continues, and all are when it ends. */
 function useParts(polled: Polled<RunReport>, run: RunReport) {
   const settled = settledAs(run);
   const parts = useMemo(() => {

@@ -24,7 +24,7 @@ export function Login() {
     location.reload();
   };
   const without = { reading: "This gateway asks for a token.", changes: "Changes need a token with the right to control." };
-  const unknown = "The gateway does not know this token: it may be of another deck, or of one that has started anew.";
+  const unknown = "The gateway does not know this token: it may be of another deck, or of one that was restarted.";
   return (
     <form id="login" class="cover" onSubmit={open}>
       <p>{currentToken() === "" ? without[asked] : unknown}</p>
