@@ -107,9 +107,25 @@ def test_runs_their_rows_and_comparisons(api: ApiClient, store: str) -> None:
     for name, cls in BUILTINS.items():
         each = strategies[name]
         assert (cls.__doc__ or "").startswith(each["about"])
+        assert (each["params"], each["given_in"]) == (dict(cls.params._getpairs()), {})
         if name != "sma-cross":
             assert (each["runs"], each["last_started_at"]) == (0, None)
-            assert each["params"] == dict(cls.params._getpairs())
+
+
+def test_the_params_of_a_strategy_of_your_own_are_those_of_all_its_runs(api: ApiClient, store: str) -> None:
+    """The newest run failed, the one before was given none; each param is that of the newest run that had it."""
+    given: list[dict[str, object]] = [{"fast": 5, "slow": 20}, {"fast": 7}, {}, {"fast": "abc"}]
+    for n, params in enumerate(given):
+        insert_run(store, f"mine-{n}", started=T0 // 1_000 + n)
+        with psycopg.connect(store) as connection:
+            connection.execute(
+                "UPDATE runs SET strategy = 'my:Mine', params = %s WHERE run_id = %s", (json.dumps(params), f"mine-{n}")
+            )
+            connection.execute("UPDATE runs SET state = 'failed' WHERE run_id = 'mine-3'")
+    (mine,) = [each for each in api.get("/strategies")["strategies"] if each["strategy"] == "my:Mine"]
+    assert (mine["runs"], mine["last_started_at"], mine["about"]) == (4, T0 + 3_000, None)
+    assert mine["params"] == {"fast": 7, "slow": 20}
+    assert mine["given_in"] == {"fast": "bt-mine-1", "slow": "bt-mine-0"}
 
 
 def test_what_the_market_did_beside_a_run(api: ApiClient, store: str) -> None:

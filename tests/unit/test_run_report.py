@@ -11,14 +11,16 @@ import msgspec
 import pytest
 
 from decks.command import NOT_RUNNING, Run
+from tapedeck_common.version import VERSION
 from tapedeck_crds.errors import Unavailable
+from tapedeck_crds.json import Json
 from tapedeck_crds.repeat import StoredRun
 from tapedeck_deck.cli.report import find_run, gateway_client
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_gateway.api_types.run_details import HoldCurve, HoldPoint, RunDocument, RunInputs
 from tapedeck_gateway.api_types.runs import RunReport
 from tapedeck_gateway.routes.v1.report_file import filled, template
-from tapedeck_gateway.routes.v1.run_inputs import yaml_of
+from tapedeck_gateway.routes.v1.run_inputs import defaults_taken, yaml_of
 from tapedeck_gateway.routes.v1.run_market import plays_stored_bars
 from tapedeck_gateway.store.run_bars import hold_points
 
@@ -117,3 +119,19 @@ def test_a_run_is_found_by_its_id_or_its_name() -> None:
 def test_a_report_needs_a_running_deck(run: Run) -> None:
     answer = run("report", "cross")
     assert (answer.exit_code, answer.stderr) == (1, f"error: {NOT_RUNNING}")
+
+
+@pytest.mark.parametrize(
+    ("spec", "version", "expected"),
+    [
+        ({"strategy": {"builtin": "sma-cross", "params": {"fast": 20}}}, VERSION, {"slow": 30}),
+        ({"strategy": {"builtin": "sma-cross"}, "sweep": {"params": [{"name": "slow"}]}}, VERSION, {"fast": 10}),
+        ({"strategy": {"builtin": "sma-cross"}}, "0.0.1", None),
+        ({"strategy": {"module": "my:Mine", "params": {"fast": 20}}}, VERSION, None),
+        ({}, "", None),
+    ],
+)
+def test_the_defaults_that_a_run_took_are_told_where_they_are_known(
+    spec: Json, version: str, expected: dict[str, int] | None
+) -> None:
+    assert defaults_taken(spec, version) == expected

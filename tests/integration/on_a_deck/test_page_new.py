@@ -96,7 +96,13 @@ def test_a_replay_with_a_scenario_and_a_backtest_of_it(shared_deck: Deck, page: 
     page.get_by_role("button", name="Backtest").click()
     page.get_by_label("Name").fill("on-it")
     page.get_by_label("Built-in").select_option("rsi")
+    page.get_by_label("period").fill("seven")
+    expect(page.locator("[data-field='param period'] .wrong")).to_contain_text("got seven, expected a number")
+    expect(page.get_by_role("button", name="Apply")).to_be_disabled()
     page.get_by_label("period").fill("7")
+    page.get_by_label("Symbols").fill("DOGE/USD")
+    expect(page.locator("[data-field=symbols] .warned")).to_have_text("coinbase has no bars of DOGE/USD in the store")
+    expect(outcome(page)).to_have_attribute("data-outcome", "fits")
     page.get_by_label("Trades", exact=True).select_option("replay")
     page.get_by_label("Replay", exact=True).fill("crash")
     expect(outcome(page)).to_have_attribute("data-outcome", "fits")
@@ -104,6 +110,9 @@ def test_a_replay_with_a_scenario_and_a_backtest_of_it(shared_deck: Deck, page: 
     is_written(page, "spec", "data", value={"replay": {"name": "crash", "symbols": [SYMBOL], "onSeek": "stop"}})
     page.get_by_role("button", name="Apply").click()
     expect(outcome(page)).to_contain_text("Backtest default/on-it was created")
+    page.get_by_role("link", name="Open its report").click()
+    expect(page.locator(".run-title")).to_contain_text("rsi on")
+    expect(page.locator("[aria-label=Params]")).to_contain_text("lower30 (default)")
     reaches(objects, "Backtest", "on-it", "Complete")
     assert phase(objects, "Backtest", "on-it") == "Complete"
 

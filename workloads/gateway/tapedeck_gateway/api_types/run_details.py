@@ -23,6 +23,13 @@ class RunInputs(msgspec.Struct, frozen=True):
     seed: Annotated[int | None, msgspec.Meta(description="That of a synthetic market.")]
     obstacle: Annotated[str, msgspec.Meta(description="Why the run cannot be repeated; empty if it can.")]
     decimals: Annotated[dict[str, int], msgspec.Meta(description="The decimals of prices, by symbol.")]
+    defaults: Annotated[
+        dict[str, Any] | None,
+        msgspec.Meta(
+            description="The params that the run was not given, with the defaults that it took; null where they are "
+            "not known: a strategy that is not built in, or a run of another version."
+        ),
+    ] = None
 
 
 class HoldPoint(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -203,8 +203,10 @@ class WindowList(msgspec.Struct, frozen=True):
 
 
 class StrategySummary(msgspec.Struct, frozen=True):
-    """A strategy that is built in or has run: how often, when last, and the params of that run, else the defaults.
+    """A strategy that is built in or has run: how often, when last, and its params.
 
+    Of a built-in one these are all params with their defaults. Of another one they are those that runs were given, each
+    as the newest such run had it, of those that did not fail where there are any; ``given_in`` has that run's name.
     ``about`` says what a built-in one does; it is null for others.
     """
 
@@ -213,6 +215,7 @@ class StrategySummary(msgspec.Struct, frozen=True):
     last_started_at: Ms | None
     params: dict[str, Any]
     about: str | None = None
+    given_in: dict[str, str] = {}
 
 
 class StrategyList(msgspec.Struct, frozen=True):

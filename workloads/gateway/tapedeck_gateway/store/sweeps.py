@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from psycopg import sql
 
-from tapedeck_crds.builtin_strategies import builtin_strategies
+from tapedeck_crds.builtin_strategies import builtin_defaults, builtin_strategies
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_gateway.api_types.runs import StrategySummary, SweepMatrix, TrialRow, WalkForwardWindow
 from tapedeck_gateway.store.page import rows_of
@@ -50,9 +50,15 @@ SELECT (SELECT array_agg(DISTINCT name) FROM of_run, jsonb_object_keys(params) A
        (SELECT array_agg(DISTINCT win) FROM of_run)
 """
 _STRATEGIES = """
-SELECT DISTINCT ON (strategy) strategy, count(*) OVER (PARTITION BY strategy),
-       (extract(epoch FROM started_at) * 1000)::int8, params
-FROM runs ORDER BY strategy, started_at DESC LIMIT 10000
+SELECT strategy, count(*), (extract(epoch FROM max(started_at)) * 1000)::int8
+FROM runs GROUP BY strategy ORDER BY strategy LIMIT 10000
+"""
+# Of each param the newest run that was given it: the last run alone may have left out what others were given, and one
+# that failed may have been given what is no value of it.
+_GIVEN = """
+SELECT DISTINCT ON (strategy, param) strategy, param, value, name
+FROM runs, jsonb_each(params) AS given (param, value)
+WHERE NOT strategy = ANY(%(builtin)s) ORDER BY strategy, param, state = 'failed', started_at DESC LIMIT 10000
 """
 WINDOWS_MAX = 10_000
 OBJECTIVE = "objective"
@@ -103,12 +109,15 @@ def _require_known(pool: Pool, run_id: str, x: str, y: str, metric: str, window:
 
 
 def strategies(pool: Pool) -> list[StrategySummary]:
-    """The built-in strategies, and those that have run, by name."""
-    found = {row[0]: StrategySummary(*row) for row in rows_of(pool, _STRATEGIES, {})}
-    for builtin in builtin_strategies():
-        name, defaults = builtin["name"], {param: each["default"] for param, each in builtin["params"].items()}
-        run = found.get(name) or StrategySummary(name, 0, None, defaults)
-        found[name] = msgspec.structs.replace(run, about=builtin["about"])
+    """The built-in strategies with their defaults, and those that have run with what runs gave them, by name."""
+    found = {name: StrategySummary(name, runs, last, {}) for name, runs, last in rows_of(pool, _STRATEGIES, {})}
+    builtins = {each["name"]: each for each in builtin_strategies()}
+    for strategy, param, value, run in rows_of(pool, _GIVEN, {"builtin": list(builtins)}):
+        if (of := found.get(strategy)) is not None:
+            of.params[param], of.given_in[param] = value, run
+    for name, builtin in builtins.items():
+        run = found.get(name) or StrategySummary(name, 0, None, {})
+        found[name] = msgspec.structs.replace(run, params=builtin_defaults(name), about=builtin["about"])
     return [found[name] for name in sorted(found)]
 
 

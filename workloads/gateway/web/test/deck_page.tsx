@@ -12,7 +12,7 @@ export const PLAYED = {
   uid: "u1", name: "tape", namespace: "default", exchange: "coinbase", symbols: ["BTC/USD"], interval: "1m", ...RANGE,
   position: 10 * M, epoch: "0.0", published: 10, ended: false, transforms: ["sma5"],
 };
-export const RUN = { run_id: "r1", name: "cross", strategy: "sma-cross", replay_uid: "u1", exchange: "coinbase", symbols: ["BTC/USD"], interval: "1m", state: "running", cash: 100 };
+export const RUN = { run_id: "r1", name: "cross", strategy: "sma-cross", replay_uid: "u1", exchange: "coinbase", symbols: ["BTC/USD"], interval: "1m", state: "running", cash: 100, trials: 0 };
 export const resource = (kind: string, name: string, uid: string, spec: object, status: object) => ({
   apiVersion: "v", kind, metadata: { name, namespace: "default", uid }, spec, status,
 });

@@ -2,8 +2,10 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { apply, problemsAt, problemsOf } from "../src/new/apply";
 import { type Field, initialValues, put, putValues, shownFields, valueOf, type Values } from "../src/new/fields";
-import { FORMS, KINDS, manifestOf, withStrategies } from "../src/new/forms";
+import { refusals, storeWarnings } from "../src/new/form_checks";
+import { FORMS, KINDS, manifestOf } from "../src/new/forms";
 import { CHANGE_KINDS, changeFields, newChange } from "../src/new/scenario";
+import { withStrategies } from "../src/new/strategy_fields";
 import { identityOf, type Json, toYaml } from "../src/new/yaml";
 import { RequestError } from "../src/data/request";
 
@@ -122,14 +124,44 @@ spec:
     expect(written("backtest", { data: "replay", builtin: "rsi" })).toContain("strategy:\n    builtin: rsi\n  data:\n    replay:\n      name: my-replay\n");
   });
 
+  const RSI = { strategy: "rsi", params: { period: 14, mode: "fast" }, about: "Buys low.", given_in: {} };
+  const MINE = { strategy: "my:Mine", params: { fast: 20, slow: "x" }, about: null, given_in: { fast: "sma-slower", slow: "a" } };
+
   it("has the params of the chosen strategy, whose defaults are left out", () => {
-    const known = [{ strategy: "rsi", params: { period: 14, mode: "fast" }, about: "Buys low." }];
     const values = { ...initialValues(FORMS.backtest), builtin: "rsi" };
-    const fields = withStrategies(FORMS.backtest, known, values);
+    const fields = withStrategies(FORMS.backtest, [RSI, MINE], values);
     const [builtin, period, mode] = fields.filter(({ path }) => path.startsWith("spec.strategy"));
     expect([builtin?.options, builtin?.hint, period?.type, period?.hint, mode?.type]).toEqual([["rsi"], "Buys low.", "number", "14 if empty", "text"]);
     const manifest = manifestOf("backtest", fields, { ...values, "param period": "7" }, []);
     expect(manifest["spec"]).toMatchObject({ strategy: { builtin: "rsi", params: { period: 7 } } });
+  });
+
+  it("has the params that runs gave a strategy of one's own, and says of which run each is", () => {
+    const values = { ...initialValues(FORMS.backtest), strategy: "module", module: "my:Mine", "param fast": "5" };
+    const paramsOf = (rest = {}) => withStrategies(FORMS.backtest, [RSI, MINE], values, {}, rest).filter(({ id }) => id.startsWith("param "));
+    expect(shownFields(paramsOf(), values).map(({ label, type, hint }) => [label, type, hint])).toEqual([
+      ["fast", "number", "20 in run sma-slower"], ["slow", "text", "x in run a"],
+    ]);
+    expect(paramsOf({ spec: { strategy: { params: { fast: 7 } } } }).map(({ label }) => label)).toEqual(["slow"]);
+    expect(manifestOf("backtest", [...FORMS.backtest, ...paramsOf()], values, [])["spec"]).toMatchObject({ strategy: { module: "my:Mine", params: { fast: 5 } } });
+  });
+
+  it.each([["abc", "got abc, expected a number, such as its default 14"], ["7", ""], [" ", ""]])("refuses of a param of a number the text %j: %j", (text, message) => {
+    const values = { ...initialValues(FORMS.backtest), builtin: "rsi", "param period": text, "param mode": "slow" };
+    const fields = withStrategies(FORMS.backtest, [RSI], values);
+    expect(refusals(fields, values)).toEqual(message === "" ? [] : [{ field: "spec.strategy.params.period", message }]);
+    expect(refusals(fields, { ...values, strategy: "module" })).toEqual([]);
+  });
+
+  it.each([
+    ["DOGE/USD, BTC/USD ADA/USD", "coinbase", "coinbase has no bars of DOGE/USD, ADA/USD in the store"], ["BTC/USD", "coinbase", ""],
+    ["BTC/USD", "kraken", "kraken has no bars of BTC/USD in the store"], ["*/EUR", "coinbase", ""], ["", "coinbase", ""],
+  ])("warns of the symbols %j of %s: %j", (symbols, exchange, message) => {
+    const stored = [{ symbol: "BTC/USD", ticker: "coinbase:BTC/USD", description: "", exchange: "coinbase", type: "crypto" }];
+    const values = { ...initialValues(FORMS.backtest), symbols, exchange };
+    expect(storeWarnings(FORMS.backtest, values, stored)).toEqual(message === "" ? [] : [{ field: "spec.data.store.symbols", message }]);
+    expect(storeWarnings(FORMS.backtest, values, null)).toEqual([]);
+    expect(storeWarnings(FORMS.backtest, { ...values, data: "replay" }, stored)).toEqual([]);
   });
 
   it.each(CHANGE_KINDS)("has fields of a change of kind %s, each below its place", (kind) => {

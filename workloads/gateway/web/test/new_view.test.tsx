@@ -8,6 +8,8 @@ import { keepToken } from "../src/token";
 
 vi.mock("../src/new/code_mirror", () => { throw new Error("the plain field stays"); });
 
+const SMA = { strategy: "sma-cross", params: { fast: 10 }, about: "Averages.", given_in: {} };
+
 let place: HTMLElement;
 /** What was posted: whether to check alone, and how to answer. */
 let posted: { isCheck: boolean; answer: (status: number, body: object) => Promise<unknown> }[] = [];
@@ -23,6 +25,8 @@ beforeEach(async () => {
   posted = [];
   vi.useFakeTimers();
   vi.stubGlobal("fetch", (address: string, init?: RequestInit) => {
+    if (address.startsWith("/search")) return Promise.resolve(new Response(JSON.stringify([{ ticker: "coinbase:BTC/USD", type: "crypto" }])));
+    if (address.startsWith("/api/v1/strategies")) return Promise.resolve(new Response(JSON.stringify({ strategies: [SMA] })));
     if (init?.method !== "POST") return Promise.resolve(new Response('{"strategies":[],"feeds":[],"replays":[],"backtests":[]}'));
     return new Promise((resolve) => {
       const answer = (status: number, body: object) => {
@@ -84,4 +88,26 @@ it("says what was asked last, though an earlier answer is late", async () => {
   await posted[1]?.answer(201, MADE);
   await posted[0]?.answer(409, { detail: "Feed my-feed exists already" });
   expect(text()).toContain("Feed default/my-feed was created.");
+});
+
+const write = async (field: string, value: string) => {
+  const input = place.querySelector<HTMLInputElement>(`[data-field='${field}'] input`);
+  if (input !== null) input.value = value;
+  input?.dispatchEvent(new Event("input", { bubbles: true }));
+  await after(600);
+};
+const applies = () => [...place.querySelectorAll("button")].find(({ textContent }) => textContent === "Apply")?.disabled === false;
+
+it("refuses what the run would refuse at its start, and warns of what the store lacks", async () => {
+  await press("Backtest");
+  await after(100);
+  await write("param fast", "abc");
+  await posted.at(-1)?.answer(200, MADE);
+  expect(place.querySelector("[data-field='param fast'] .wrong")?.textContent).toBe("got abc, expected a number, such as its default 10");
+  expect([text(), applies()]).toEqual([expect.not.stringContaining("It can be applied"), false]);
+  await write("param fast", "12");
+  await write("symbols", "DOGE/USD");
+  await posted.at(-1)?.answer(200, MADE);
+  expect(place.querySelector("[data-field='symbols'] .warned")?.textContent).toBe("coinbase has no bars of DOGE/USD in the store");
+  expect([text(), applies()]).toEqual(["It can be applied.", true]);
 });

@@ -222,3 +222,60 @@ describe("a run that has ended", () => {
     await eventually(() => expect(chart()?.["trade"]).toBe(""));
   });
 });
+
+describe("a sweep", () => {
+  const SWEEP = { ...RUN, run_id: "s1", name: "grid", replay_uid: "", state: "complete", ended_at: 1, shown_until: null, trials: 3, metrics: { best_sharpe: 1 } };
+  const trials = [[5, 1.25, -2], [10, 2.5, 4], [20, null, 9]].map(([fast, objective, percent], n) => ({
+    window: 0, trial: n, params: { fast }, start: 0, end: M, metrics: { return_percent: percent }, objective, feasible: objective !== null, message: "",
+  }));
+  const tellOfRun = () => receive({ type: "run", id: idOf("run"), state: "complete", message: "", shown_until: null, value: 10_000, return_percent: 0, max_drawdown_percent: 0, trades: 0, ts: 0 });
+
+  beforeEach(() => {
+    localStorage.setItem("tapedeck.layout", '{"lists":true,"drawer":true}');
+    answers["/api/v1/runs/s1/inputs"] = { spec: { sweep: { objective: { metric: "sharpe" } } } };
+    answers["/api/v1/runs/s1/fills"] = { fills: [] };
+    answers["/api/runs/s1/equity"] = [];
+    answers["/api/v1/sweeps/s1/trials"] = { trials, next: null };
+    answers["/api/v1/runs"] = { runs: [SWEEP] };
+  });
+  const figures = () => [...place.querySelectorAll<HTMLElement>("#figures dd")].map((each) => each.dataset["figure"]);
+
+  it("has no account: the Deck tells its best trial", async () => {
+    history.replaceState(null, "", "/?run=s1");
+    await open();
+    await subscribed("run");
+    tellOfRun();
+    await see("#sweep", "A sweep has no account of its own: each of its 3 trials has one. The best: Sharpe 2.50, return +4.00 %, fast 10.");
+    expect(figures()).toEqual(["Run"]);
+  });
+
+  it("is not offered to a replay of its market, and tells nothing of what that has not played", async () => {
+    answers["/api/v1/runs"] = { runs: [SWEEP, { ...RUN, run_id: "r2", name: "once", replay_uid: "", state: "complete" }] };
+    await open();
+    await see(".drawer", "No run on this replay.");
+    expect([...place.querySelectorAll(".drawer .note button")].map(({ textContent }) => textContent)).toEqual(["Show once here"]);
+    history.pushState(null, "", "/?run=s1&replay=u1");
+    window.dispatchEvent(new PopStateEvent("popstate"));
+    await see("#sweep", "A sweep has no account of its own: each of its 3 trials has one.");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(text("#sweep")).not.toContain("The best");
+  });
+
+  it("that is a walk-forward has an account", async () => {
+    answers["/api/v1/runs"] = { runs: [{ ...SWEEP, metrics: { final_value: 9_000 } }] };
+    history.replaceState(null, "", "/?run=s1");
+    await open();
+    await subscribed("run");
+    tellOfRun();
+    await see(".drawer", "10,000");
+    expect(place.querySelector("#sweep")).toBeNull();
+  });
+
+  it("that is a walk-forward has none before its windows are tested", async () => {
+    answers["/api/v1/runs"] = { runs: [{ ...SWEEP, state: "running", metrics: null }] };
+    answers["/api/v1/runs/s1/inputs"] = { spec: { sweep: { walkForward: {} } } };
+    history.replaceState(null, "", "/?run=s1");
+    await open();
+    await see("#sweep", "an account of its own once its windows are tested");
+  });
+});

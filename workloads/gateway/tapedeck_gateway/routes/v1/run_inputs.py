@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from typing import Any
 
 import yaml
 from fastapi import APIRouter, Request, Response
 
+from tapedeck_common.version import VERSION
+from tapedeck_crds.builtin_strategies import builtin_defaults
 from tapedeck_crds.errors import InvalidInput, NotFound
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import GROUP, KINDS
@@ -53,7 +56,22 @@ def inputs_of_run(context: GatewayContext, limits: FutureLimits, run: runs.RunRo
         origin.get("seed"),
         repeat_obstacle(stored),
         price_decimals(context, limits, run),
+        defaults_taken(stored.spec, origin.get("version") or ""),
     )
+
+
+def defaults_taken(spec: Json, version: str) -> dict[str, Any] | None:
+    """The params that neither the strategy nor the sweep of a spec gives, with their defaults.
+
+    None where these are not known: only the strategies of this version are.
+    """
+    strategy = spec.get("strategy") or {}
+    defaults = builtin_defaults(strategy.get("builtin") or "")
+    if not defaults or version != VERSION:
+        return None
+    swept = {each["name"] for each in (spec.get("sweep") or {}).get("params") or ()}
+    given = swept | set(strategy.get("params") or {})
+    return {name: default for name, default in defaults.items() if name not in given}
 
 
 def yaml_of(stored: StoredRun) -> str:

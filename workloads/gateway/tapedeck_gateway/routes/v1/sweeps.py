@@ -60,7 +60,7 @@ def walk_forward_windows(request: Request, pool: Database, limits: Limits, run: 
 
 @reading(router, "/strategies", StrategyList)
 def strategies(request: Request, pool: Database) -> Response:
-    """The built-in strategies with their defaults, and those that have run with the params of their last run."""
+    """The built-in strategies with their defaults, and those that have run with the params that runs gave them."""
     return json_answer(request, StrategyList(sweeps.strategies(pool)))
 
 

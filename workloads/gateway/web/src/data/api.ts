@@ -605,8 +605,10 @@ export interface components {
         };
         /**
          * StrategySummary
-         * @description A strategy that is built in or has run: how often, when last, and the params of that run, else the defaults.
+         * @description A strategy that is built in or has run: how often, when last, and its params.
          *
+         *         Of a built-in one these are all params with their defaults. Of another one they are those that runs were given, each
+         *         as the newest such run had it, of those that did not fail where there are any; ``given_in`` has that run's name.
          *         ``about`` says what a built-in one does; it is null for others.
          */
         StrategySummary: {
@@ -616,6 +618,10 @@ export interface components {
             params: Record<string, unknown>;
             /** @default null */
             about: string | null;
+            /** @default {} */
+            given_in: {
+                [key: string]: string;
+            };
         };
         /**
          * StrategyList
@@ -651,6 +657,11 @@ export interface components {
             decimals: {
                 [key: string]: number;
             };
+            /**
+             * @description The params that the run was not given, with the defaults that it took; null where they are not known: a strategy that is not built in, or a run of another version.
+             * @default null
+             */
+            defaults: Record<string, unknown> | null;
         };
         /**
          * HoldPoint

@@ -30,10 +30,16 @@ export const runs = new Polled(async () => (await get<{ runs: Run[] }>("/api/v1/
 
 /** The symbols of the store, and of replays. */
 export const symbols = new Polled(() => get<SymbolListing[]>("/search", { query: "", limit: SYMBOLS_MAX }), SYMBOLS_MS);
+const isStored = ({ ticker, type }: SymbolListing): boolean => !ticker.startsWith("replay/") && type !== "transform";
+/** The symbols with bars of their own in the store, where the page has all of them; null while they are not known, or of very many. */
+export const allStoredSymbols = computed(() => {
+  const found = symbols.signal.value.value;
+  return found === null || found.length >= SYMBOLS_MAX ? null : found.filter(isStored);
+});
 /** The symbols with bars of their own in the store; of very many the first ones, and those that the Deck's address names. */
 export const storedSymbols = computed(() => {
   const found = symbols.signal.value.value ?? [];
-  const stored = found.filter(({ ticker, type }) => !ticker.startsWith("replay/") && type !== "transform");
+  const stored = found.filter(isStored);
   return found.length < SYMBOLS_MAX ? stored : [...stored, ...namedSymbols(deckAddress.value, stored)];
 });
 

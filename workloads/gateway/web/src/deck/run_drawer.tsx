@@ -8,6 +8,7 @@ import { MISSING, number, percent } from "../format";
 import { barOf } from "../run/bar_times";
 import type { DrawnTrade } from "../run/open_trade";
 import { PlayHour } from "../run/play_hour";
+import { hasOwnAccount } from "../run/sweep";
 import { Panel } from "../shell/panel";
 import { Link } from "../shell/router";
 import { hourAround } from "../transport/hour_from";
@@ -16,6 +17,7 @@ import { type Figure, figuresSoFar, toneOf } from "./figures_so_far";
 import { layout } from "./layout";
 import { putAwayText } from "./put_away";
 import { choose, isBorrowed, isElsewhere, isOpenTrade, parameter, replay, run, tradeNumber } from "./selection";
+import { SweepNote } from "./sweep_note";
 
 // The metrics of a run that are shown; its report has all of them.
 const SHOWN_METRICS: readonly [metric: string, name: string][] = [
@@ -54,7 +56,7 @@ export function RunDrawer({ feed, trade, format }: RunDrawerProps) {
             <>
               <PutAwayNote />
               {isElsewhere.value && <p class="note">{`It traded ${shown.symbols.join(", ")} of ${shown.exchange}, which the first chart does not show.`}</p>}
-              {isBorrowed.value ? <Borrowed run={shown} feed={feed} format={format} /> : <Figures feed={feed} format={format} />}
+              <FiguresOf run={shown} feed={feed} format={format} />
               <p class="note">
                 <Link to={{ view: "run", id: shown.run_id }}>Report</Link>
               </p>
@@ -64,6 +66,22 @@ export function RunDrawer({ feed, trade, format }: RunDrawerProps) {
         }
       </Panel>
     </aside>
+  );
+}
+
+function FiguresOf({ run: of, feed, format }: { run: Run; feed: RunFeed | null; format: (ts: number | null) => string }) {
+  if (!hasOwnAccount(of)) return <SweepState run={of} feed={feed} />;
+  return isBorrowed.value ? <Borrowed run={of} feed={feed} format={format} /> : <Figures feed={feed} format={format} />;
+}
+
+function SweepState({ run: of, feed }: { run: Run; feed: RunFeed | null }) {
+  const told = feed?.figures.value ?? null;
+  return (
+    <>
+      <FigureList figures={told === null ? [] : [stateFigure(told)]} />
+      <SweepNote run={of} isBorrowed={isBorrowed.value} />
+      <FeedProblem feed={feed} />
+    </>
   );
 }
 
@@ -97,7 +115,7 @@ const choiceText = ({ name, strategy, state }: Run): string =>
 /** Other runs whose market the replay plays, to be shown on it. */
 function NoRun({ all }: { all: readonly Run[] }) {
   const shown = replay.value;
-  const others = shown === null ? [] : runsOfMarket(all, shown).slice(0, OFFERED_RUNS);
+  const others = shown === null ? [] : runsOfMarket(all, shown).filter(hasOwnAccount).slice(0, OFFERED_RUNS);
   return (
     <>
       <PutAwayNote />
@@ -153,10 +171,11 @@ function FeedProblem({ feed }: { feed: RunFeed | null }): ComponentChildren {
 
 function Figures({ feed, format }: { feed: RunFeed | null; format: (ts: number | null) => string }) {
   const told = feed?.figures.value ?? null;
+  const hasNoAccount = told?.state === "failed" && feed?.equity.value.length === 0; // it failed at its start
   return (
     <>
-      <FigureList figures={told === null ? [] : figuresOf(told)} />
-      {told !== null && <p class="note">{`As of ${format(told.ts)}`}</p>}
+      <FigureList figures={told === null ? [] : hasNoAccount ? [stateFigure(told)] : figuresOf(told)} />
+      {told !== null && !hasNoAccount && <p class="note">{`As of ${format(told.ts)}`}</p>}
       {told === null && feed?.error.value === null && <p class="note loading">Loading</p>}
       <FeedProblem feed={feed} />
     </>
@@ -190,10 +209,14 @@ function tradeText({ seq, side, entry_ts, exit_ts }: DrawnTrade, interval: strin
   return `Trade ${seq}: ${side}, from the bar of ${bar(entry_ts)} to that of ${bar(exit_ts)}`;
 }
 
+const stateFigure = (told: RunFigures): Figure => ({
+  name: "Run", text: stateText(told), ...(told.state === "failed" ? { tone: "down" as const } : {}),
+});
+
 /** The figures of a run, in their order. */
 export function figuresOf(told: RunFigures): Figure[] {
   const shown: Figure[] = [
-    { name: "Run", text: stateText(told), ...(told.state === "failed" ? { tone: "down" as const } : {}) },
+    stateFigure(told),
     { name: "Value", text: number(told.value) },
     { name: "Return", text: percent(told.return_percent, true), ...toneOf(told.return_percent) },
     { name: "Max drawdown", text: percent(told.max_drawdown_percent) },

@@ -18,6 +18,8 @@ export interface Field {
   hint?: string;
   /** Whether the field belongs to what is chosen in others. */
   shown?: (values: Values) => boolean;
+  /** What is wrong with a text, which the API server cannot know; empty for nothing. */
+  refusal?: (text: string) => string;
 }
 
 export type Tree = { [name: string]: Json };

@@ -7,10 +7,12 @@ interface FieldsProps {
   fields: readonly Field[];
   values: Values;
   problems: readonly Problem[];
+  /** What does not keep it from being applied. */
+  warnings?: readonly Problem[];
   change: (values: Values) => void;
 }
 
-export function Fields({ fields, values, problems, change }: FieldsProps) {
+export function Fields({ fields, values, problems, warnings = [], change }: FieldsProps) {
   return (
     <>
       {shownFields(fields, values).map((field) => (
@@ -19,6 +21,7 @@ export function Fields({ fields, values, problems, change }: FieldsProps) {
           field={field}
           value={values[field.id] ?? ""}
           problems={problemsAt(problems, field.path)}
+          warnings={problemsAt(warnings, field.path)}
           change={(value) => change({ ...values, [field.id]: value })}
         />
       ))}
@@ -30,13 +33,16 @@ interface OneFieldProps {
   field: Field;
   value: string;
   problems: readonly Problem[];
+  warnings: readonly Problem[];
   change: (value: string) => void;
 }
 
-function OneField({ field, value, problems, change }: OneFieldProps) {
+function OneField({ field, value, problems, warnings, change }: OneFieldProps) {
   const id = useId();
-  const wrong = problems.map(({ message }) => message).join("; ");
-  const about = [field.hint === undefined ? "" : `${id}-hint`, wrong === "" ? "" : `${id}-wrong`].join(" ").trim();
+  const [wrong, warned] = [problems, warnings].map((each) => each.map(({ message }) => message).join("; ")) as [string, string];
+  const about = [field.hint === undefined ? "" : `${id}-hint`, wrong === "" ? "" : `${id}-wrong`, warned === "" ? "" : `${id}-warned`]
+    .filter((each) => each !== "")
+    .join(" ");
   const given = { id, "aria-describedby": about === "" ? undefined : about, "aria-invalid": wrong !== "" };
   return (
     <div class="field" data-field={field.id}>
@@ -64,6 +70,7 @@ function OneField({ field, value, problems, change }: OneFieldProps) {
       )}
       {field.hint !== undefined && <span class="hint" id={`${id}-hint`}>{field.hint}</span>}
       {wrong !== "" && <span class="wrong" id={`${id}-wrong`}>{wrong}</span>}
+      {warned !== "" && <span class="warned" role="status" id={`${id}-warned`}>{warned}</span>}
     </div>
   );
 }

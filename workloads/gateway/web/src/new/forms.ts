@@ -1,5 +1,5 @@
 // The forms: the fields of a Feed, a Replay and a Backtest that people set most. All others can be written as YAML.
-import { type Field, PARAM, put, putRest, putValues, type Tree, type Values } from "./fields";
+import { type Field, put, putRest, putValues, type Tree, type Values } from "./fields";
 import { putChanges, type ScenarioEntry } from "./scenario";
 
 export type Kind = "feed" | "replay" | "backtest";
@@ -8,7 +8,7 @@ export const KIND_NAMES: Record<Kind, "Feed" | "Replay" | "Backtest"> = { feed: 
 export const API_VERSION = "tapedeck.dev/v1alpha1";
 
 export const INTERVALS = ["1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"];
-const when = (id: string, ...wanted: string[]) => (values: Values) => wanted.includes(values[id] ?? "");
+export const when = (id: string, ...wanted: string[]) => (values: Values) => wanted.includes(values[id] ?? "");
 const named = (initial: string): Field => ({ id: "name", label: "Name", type: "text", path: "metadata.name", initial });
 
 /** A range of stored bars below a path. */
@@ -69,41 +69,6 @@ const BACKTEST: readonly Field[] = [
 ];
 
 export const FORMS: Record<Kind, readonly Field[]> = { feed: FEED, replay: REPLAY, backtest: BACKTEST };
-
-/** A built-in strategy as the API describes it. */
-export interface BuiltinStrategy {
-  strategy: string;
-  params: Record<string, unknown>;
-  about: string;
-}
-
-/** The fields of a Backtest, with the choice of built-in strategies and the params of the chosen one; ``first`` is what the address has. */
-export function withStrategies(fields: readonly Field[], strategies: readonly BuiltinStrategy[], values: Values, first: Values = {}): Field[] {
-  const chosen = strategies.find(({ strategy }) => strategy === values["builtin"]);
-  const isLoading = strategies.length === 0;
-  const ofAddress = first["builtin"] === values["builtin"] ? givenParams(first) : {};
-  const known = chosen?.params ?? {};
-  const params = Object.entries({ ...ofAddress, ...known }).map(([name, initial]): Field => ({
-    id: `${PARAM}${name}`,
-    label: name,
-    type: typeof initial === "number" ? "number" : "text",
-    path: `spec.strategy.params.${name}`,
-    ...(name in known && { hint: `${String(initial)} if empty` }),
-    shown: when("strategy", "built-in"),
-  }));
-  return fields.flatMap((field) => {
-    if (field.id !== "builtin") return [field];
-    const names = strategies.map(({ strategy }) => strategy);
-    const described = chosen === undefined ? {} : { hint: chosen.about };
-    return [{ ...field, ...described, options: isLoading ? [values["builtin"] ?? ""] : names }, ...params];
-  });
-}
-
-/** The params that an address has: the strategy may be described later, and by a run that had fewer. */
-const givenParams = (values: Values): Record<string, number | string> =>
-  Object.fromEntries(Object.entries(values).filter(([id]) => id.startsWith(PARAM)).map(([id, text]) => {
-    return [id.slice(PARAM.length), text !== "" && Number.isFinite(Number(text)) ? Number(text) : text];
-  }));
 
 const STRATEGY = ["strategy", "builtin", "module"];
 

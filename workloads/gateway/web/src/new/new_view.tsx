@@ -2,21 +2,23 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Polled } from "../data/loadable";
 import { get } from "../data/request";
-import { refreshResources } from "../data/resources";
+import { allStoredSymbols, refreshResources, symbols } from "../data/resources";
 import "../run/run.css";
 import { address, AddressLink, navigate } from "../shell/router";
-import { useWatched } from "../shell/watched";
+import { useAll, useWatched } from "../shell/watched";
 import { currentToken } from "../token";
 import { apply, type Made, type Outcome } from "./apply";
 import { given, givenRest, initialValues, type Values } from "./fields";
 import { dropOf, FileImportPanel, takeFiles } from "./file_import_panel";
 import { Fields } from "./form_fields";
-import { type BuiltinStrategy, FORMS, type Kind, KIND_NAMES, KINDS, manifestOf, restFor, withStrategies } from "./forms";
+import { FORMS, type Kind, KIND_NAMES, KINDS, manifestOf, restFor } from "./forms";
+import { refusals, storeWarnings } from "./form_checks";
 import { placeOf } from "./made_address";
 import "./new.css";
 import { Problems } from "./problem_list";
 import type { ScenarioEntry } from "./scenario";
 import { ScenarioForm } from "./scenario_form";
+import { type KnownStrategy, withStrategies } from "./strategy_fields";
 import { toYaml } from "./yaml";
 import { YamlEditor } from "./yaml_editor";
 
@@ -25,7 +27,7 @@ const STRATEGIES_MS = 60_000;
 const CHECK_MS = 500;
 
 const strategies = new Polled(
-  async () => (await get<{ strategies: BuiltinStrategy[] }>("/api/v1/strategies")).strategies.filter(({ about }) => about !== ""),
+  async () => (await get<{ strategies: KnownStrategy[] }>("/api/v1/strategies")).strategies,
   STRATEGIES_MS,
 );
 
@@ -68,19 +70,23 @@ function Maker({ kind }: { kind: Kind }) {
   const [values, setValues] = useState(first);
   const [scenario, setScenario] = useState<ScenarioEntry[]>([]);
   const [edited, setEdited] = useState<string | null>(null);
-  const fields = kind === "backtest" ? withStrategies(FORMS[kind], known, values, first) : FORMS[kind];
-  const written = useMemo(() => toYaml(manifestOf(kind, fields, values, scenario, restFor(rest, first, values))), [values, scenario, known]);
+  const shownRest = restFor(rest, first, values);
+  const fields = kind === "backtest" ? withStrategies(FORMS[kind], known, values, first, shownRest) : FORMS[kind];
+  const written = useMemo(() => toYaml(manifestOf(kind, fields, values, scenario, shownRest)), [values, scenario, known]);
   const text = edited ?? written;
   const { outcome, isAsked, ask } = useApply(text);
-  const problems = outcome?.is === "refused" ? outcome.problems : [];
+  useAll(symbols);
   const isByHand = edited !== null && edited !== written;
+  const refused = isByHand ? [] : refusals(fields, values);
+  const warnings = isByHand ? [] : storeWarnings(fields, values, allStoredSymbols.value);
+  const problems = [...refused, ...(outcome?.is === "refused" ? outcome.problems : [])];
   return (
     <div class="report new">
       <section class="panel" aria-label={`Form of a ${KIND_NAMES[kind]}`}>
         <form onSubmit={(event) => event.preventDefault()}>
           <fieldset class="fields" disabled={isByHand}>
             <legend class="visually-hidden">{KIND_NAMES[kind]}</legend>
-            <Fields fields={fields} values={values} problems={problems} change={setValues} />
+            <Fields fields={fields} values={values} problems={problems} warnings={warnings} change={setValues} />
           </fieldset>
           {kind === "replay" && !isByHand && <ScenarioForm entries={scenario} problems={problems} change={setScenario} />}
         </form>
@@ -95,9 +101,9 @@ function Maker({ kind }: { kind: Kind }) {
         <YamlEditor text={text} onEdit={setEdited} />
         <div class="choices">
           <button type="button" disabled={isAsked} onClick={() => ask(true)}>Check</button>
-          <button type="button" class="primary" disabled={isAsked} onClick={() => ask(false)}>Apply</button>
+          <button type="button" class="primary" disabled={isAsked || refused.length > 0} onClick={() => ask(false)}>Apply</button>
         </div>
-        <Result outcome={outcome} isAsked={isAsked} />
+        <Result outcome={refused.length > 0 ? { is: "refused", problems } : outcome} isAsked={isAsked} />
       </section>
     </div>
   );

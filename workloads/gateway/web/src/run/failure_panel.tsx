@@ -3,9 +3,9 @@ import { useWatched } from "../shell/watched";
 import { Polled } from "../data/loadable";
 import { Panel } from "../shell/panel";
 import { logOf, PARTS_MS } from "./run_parts";
-import type { RunReport } from "./types";
+import type { FailedRun } from "./types";
 
-export function FailurePanel({ run }: { run: RunReport }) {
+export function FailurePanel({ run }: { run: FailedRun }) {
   const log = useWatched(() => new Polled(() => logOf(run), PARTS_MS), [run.run_id]);
   return (
     <section class="panel wide failure" aria-label="Why the run failed">

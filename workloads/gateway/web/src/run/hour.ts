@@ -54,6 +54,14 @@ export function storedMarketOf(run: RunSummary, known: readonly Resource[]): Sto
   return store === null ? null : { exchange: store.exchange, symbols: run.symbols };
 }
 
+/** Why no hour of a run can be played; empty where one can, and while its replay is not known. */
+export function playObstacle(run: RunSummary, known: readonly Resource[] | null): string {
+  if (!hasHours(run.interval)) return `No hour can be played: a bar has ${run.interval}`;
+  if (known === null || storedMarketOf(run, known) !== null) return "";
+  const isThere = known.some(({ metadata }) => metadata.uid === run.replay_uid);
+  return `No hour can be played: ${isThere ? "its Replay plays bars that the store does not have" : "its Replay was deleted"}`;
+}
+
 /** The hour of a run that ends at a time. */
 export const hourOfRun = (run: RunSummary, { exchange, symbols }: StoredMarket, end: number, known: readonly Resource[]): Hour => ({
   name: freeName(run.name, known), exchange, symbols, interval: run.interval, end, shown: symbols[0] ?? "", run: run.run_id,

@@ -5,7 +5,8 @@ import type { RunInputs, RunReport } from "./types";
 export function InputsText({ run, inputs }: { run: RunReport; inputs: RunInputs }) {
   return (
     <>
-      <Facts name="Params" facts={Object.entries(run.params).map(([name, value]) => [name, plain(value)])} />
+      <Facts name="Params" facts={paramFacts(run, inputs)} />
+      {inputs.defaults === null && <p class="note">Params that are not listed had the strategy's own defaults, which the run does not tell.</p>}
       <Facts name="Run" facts={runFacts(run, inputs)} />
       <Facts name="Data" facts={dataParts(inputs.data)} />
       <details>
@@ -33,11 +34,17 @@ export function Facts({ name, facts }: { name: string; facts: [name: string, tex
 
 export const plain = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value) ?? "–");
 
+/** What the run was given, then the defaults that it took, where they are known. */
+const paramFacts = (run: RunReport, { defaults }: RunInputs): [string, string][] => [
+  ...Object.entries(run.params).map(([name, value]): [string, string] => [name, plain(value)]),
+  ...Object.entries(defaults ?? {}).map(([name, value]): [string, string] => [name, `${plain(value)} (default)`]),
+];
+
 function runFacts(run: RunReport, inputs: RunInputs): [string, string][] {
   const facts: [string, string][] = [
     ["id", run.run_id],
     ["strategy", run.strategy],
-    ["market", `${run.exchange}: ${run.symbols.join(", ")}, ${run.interval}`],
+    ["market", run.symbols.length === 0 ? "" : `${run.exchange}: ${run.symbols.join(", ")}, ${run.interval}`],
     ["started", `${time(run.started_at)} UTC`],
     ["ended", run.ended_at === null ? "–" : `${time(run.ended_at)} UTC`],
     ["version", inputs.version],

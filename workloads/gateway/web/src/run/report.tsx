@@ -47,6 +47,8 @@ interface ReportActions {
   trade?: (trade: TradeRow, text: string) => ComponentChildren;
   /** A link that plays the hour before a time. */
   play?: (end: number, what: string) => ComponentChildren;
+  /** Why there is no such link. */
+  noPlay?: string;
 }
 
 interface ReportProps {
@@ -73,8 +75,10 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
   const decimals: Decimals = (symbol) => parts.inputs.value?.decimals[symbol] ?? PRICE_DECIMALS;
   const ofTrades = { value: trades === null ? null : rows, error: parts.trades.error };
   const run = parts.report.value;
-  // The trials of a sweep have an account each; only a walk-forward has one of its own.
-  const hasAccount = run === null || run.trials === 0 || (parts.equity.value ?? [null]).length > 0;
+  // The trials of a sweep have an account each; only a walk-forward has one of its own. A run may fail before it has one.
+  const needsPoints = run !== null && (run.trials > 0 || run.state === "failed");
+  const hasAccount = !needsPoints || (parts.equity.value ?? [null]).length > 0;
+  const isComing = parts.points.value === null && parts.points.error === null;
   const noTrades = (found: TradeRow[]) => (found.length === 0 ? <p>No closed trades</p> : null);
   return (
     <div class="report">
@@ -89,9 +93,11 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
                 gap={gap}
                 rows={rows}
                 interval={run.interval}
+                isLoading={isComing}
                 isAbout={!isWhole(points)}
                 note={tradesNote(parts)}
                 play={actions?.play}
+                noPlay={actions?.noPlay}
                 chartOf={actions?.trade}
               />
             )}
@@ -104,7 +110,7 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
           <Panel title="Equity" actions={actions?.equity} of={parts.equity} class="wide" empty={(curve) => (curve.length === 0 ? <p>No equity yet</p> : null)}>
             {() => (
               <>
-                <EquityPlot columns={columns} trade={rows.find(({ seq }) => seq === chosen) ?? null} worst={hour} />
+                <EquityPlot columns={columns} trade={rows.find(({ seq }) => seq === chosen) ?? null} worst={isComing ? null : hour} />
                 {parts.hold.value?.missing && <p class="note">Buy and hold is not drawn: {parts.hold.value.missing}.</p>}
               </>
             )}
@@ -139,9 +145,9 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
           </Panel>
         </>
       )}
-      <Panel title="All figures" of={parts.report} empty={({ metrics }) => (Object.keys(metrics ?? {}).length === 0 ? <p>{untilEnd(parts, "No figures")}</p> : null)}>
+      {(hasAccount || run?.metrics) && <Panel title="All figures" of={parts.report} empty={({ metrics }) => (Object.keys(metrics ?? {}).length === 0 ? <p>{untilEnd(parts, "No figures")}</p> : null)}>
         {(run) => <AllFigures run={run} />}
-      </Panel>
+      </Panel>}
       <Panel title="Inputs" of={combined(parts.report, parts.inputs)} class="wide">
         {([run, inputs]) => <InputsText run={run} inputs={inputs} />}
       </Panel>
@@ -174,7 +180,7 @@ function Title({ run, actions }: { run: RunReport; actions: ComponentChildren })
       <div>
         <h2>{run.name}</h2>
         <p>
-          {run.strategy} on {run.symbols.join(", ")} · {run.interval} · <span data-state={run.state}>{state}</span>
+          {[marketText(run), run.interval].filter((each) => each !== "").join(" · ")} · <span data-state={run.state}>{state}</span>
         </p>
         {run.message !== "" && <p class="message">{run.message}</p>}
       </div>
@@ -182,6 +188,9 @@ function Title({ run, actions }: { run: RunReport; actions: ComponentChildren })
     </header>
   );
 }
+
+/** One that failed at its start may not have known its market. */
+const marketText = ({ strategy, symbols }: RunReport): string => (symbols.length === 0 ? strategy : `${strategy} on ${symbols.join(", ")}`);
 
 function Headline({ figures }: { figures: HeadlineFigure[] }) {
   return (

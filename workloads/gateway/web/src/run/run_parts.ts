@@ -1,14 +1,16 @@
 // The parts of a report as the API gives them: loaded again while the run or its replay goes on.
-import { type Loadable, loaded, Polled } from "../data/loadable";
+import { type Loadable, loaded, LOADING, Polled } from "../data/loadable";
 import { get, RequestError } from "../data/request";
 import type {
-  EquityRow, Excursion, ExcursionList, HoldCurve, PodLog, RunDocument, RunInputs, RunReport, RunSummary, Trade, TradeList,
+  EquityRow, Excursion, ExcursionList, FailedRun, HoldCurve, PodLog, RunDocument, RunInputs, RunReport, RunSummary, Trade, TradeList,
+  Trial, TrialList,
 } from "./types";
 
 export const REPORT_MS = 3_000;
 export const PARTS_MS = 10_000;
 export const DRAWN_POINTS = 2_000;
 const TRADES_MAX = 20_000;
+export const TRIALS_MAX = 10_000;
 const LOG_LINES = 200;
 
 export const runPath = (id: string): string => `/api/v1/runs/${encodeURIComponent(id)}`;
@@ -47,9 +49,12 @@ export const equityOf = async (id: string): Promise<EquityRow[]> =>
 const ALL_POINTS_MAX = 60_000;
 const POINTS_OF_PAGE = 20_000;
 
-/** All points of the equity of a run that has ended; none where it goes on, or has too many. */
-export async function allEquityOf(id: string, run: RunSummary | null): Promise<EquityRow[]> {
-  if (settledAs(run) === "" || (run?.bars ?? Infinity) > ALL_POINTS_MAX) return [];
+/** Whether all points of a run's equity are loaded: it has ended, and has not too many. */
+const hasAllPoints = (run: RunSummary): boolean => settledAs(run) !== "" && (run.bars ?? Infinity) <= ALL_POINTS_MAX;
+
+/** All points of the equity of a run that has ended; none while it runs, or where it has too many. */
+export async function allEquityOf(id: string, run: RunSummary): Promise<EquityRow[]> {
+  if (!hasAllPoints(run)) return [];
   const points: EquityRow[] = [];
   let cursor: string | undefined;
   do {
@@ -59,6 +64,12 @@ export async function allEquityOf(id: string, run: RunSummary | null): Promise<E
     cursor = found.next ?? undefined;
   } while (cursor !== undefined);
   return points;
+}
+
+/** The points, which are loading also where they were loaded before the run's end, of which there are some now. */
+export function pointsOrLoading(run: RunSummary, points: Loadable<EquityRow[]>, drawn: Loadable<EquityRow[]>): Loadable<EquityRow[]> {
+  const areComing = hasAllPoints(run) && points.error === null && points.value?.length === 0 && drawn.value?.length !== 0;
+  return areComing ? LOADING : points;
 }
 
 export async function tradesOf(id: string): Promise<TradeList> {
@@ -84,8 +95,13 @@ export const excursionsOf = async (id: string): Promise<ExcursionList> => {
   return { excursions: found.excursions, missing: found.missing };
 };
 
+export async function trialsOf(id: string): Promise<TrialList> {
+  const found = await get<{ trials: Trial[]; next: string | null }>(`/api/v1/sweeps/${encodeURIComponent(id)}/trials`, { limit: TRIALS_MAX });
+  return { trials: found.trials, isCut: found.next !== null };
+}
+
 /** The ends of the logs of a run's pods; none where its Backtest was deleted, and another one may have its name. */
-export async function logOf(run: RunReport): Promise<PodLog[]> {
+export async function logOf(run: FailedRun): Promise<PodLog[]> {
   const path = `/api/v1/namespaces/${encodeURIComponent(run.namespace)}/backtests/${encodeURIComponent(run.name)}`;
   try {
     const { metadata } = await get<{ metadata: { uid: string } }>(path);

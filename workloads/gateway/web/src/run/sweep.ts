@@ -113,6 +113,9 @@ export function robustness(trials: readonly Trial[], best: Trial, direction: Dir
   };
 }
 
+/** Whether a run has an account: the trials of a sweep have one each, a walk-forward has one of its own once its windows are tested. */
+export const hasOwnAccount = ({ trials, metrics }: Pick<RunReport, "trials" | "metrics">): boolean => trials === 0 || metrics?.["final_value"] !== undefined;
+
 /** What a return is called in metrics. */
 const RETURN = "return_percent";
 
@@ -202,6 +205,13 @@ export function windowSummary(rows: readonly WindowRow[]): { windows: number; wo
     inSample: median(known(({ inSample }) => inSample)),
     outOfSample: median(known(({ outOfSample }) => outOfSample)),
   };
+}
+
+/** What the best trials of a walk-forward were worth: what they made in the time after that of their search. ``text``: of an objective. */
+export function outOfSampleText(rows: readonly WindowRow[], text: (objective: number | null) => string): string {
+  const { windows, won, inSample, outOfSample } = windowSummary(rows);
+  const counted = `${number(won, 0)} of ${number(windows, 0)} windows had a profit out-of-sample, each with the best trial of the time before`;
+  return `${counted}; median objective ${text(inSample)} in-sample, ${text(outOfSample)} out-of-sample`;
 }
 
 /** Where each value lies between the least and the greatest of all, 0 to 1; for a colour. */

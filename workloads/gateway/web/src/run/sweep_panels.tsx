@@ -9,28 +9,16 @@ import { openTrial, trialNumber } from "./chosen_trial";
 import { Choice, HeatMap } from "./heat_map";
 import { ParallelPlot } from "./parallel_plot";
 import { figureText } from "./report";
-import { combined, partOf, runPath, settledAs } from "./run_parts";
+import { combined, partOf, runPath, settledAs, TRIALS_MAX, trialsOf } from "./run_parts";
 import { choose, windowOf } from "./selection";
 import {
-  directionOf, lossText, luck, metricOf, paramNames, ranked, resultName, returnOf, robustness, searched, windowRows, windowSummary,
+  directionOf, lossText, luck, metricOf, outOfSampleText, paramNames, ranked, resultName, returnOf, robustness, searched, windowRows,
   type Direction, type WindowRow,
 } from "./sweep";
 import { TrialPanel } from "./trial_panel";
 import { TrialTable } from "./trial_table";
 import { NEIGHBOURS, paramsText } from "./trial_text";
-import type { RunInputs, RunReport, Trial, WalkForwardWindow } from "./types";
-
-const TRIALS_MAX = 10_000;
-
-interface TrialList {
-  trials: Trial[];
-  isCut: boolean;
-}
-
-async function trialsOf(id: string): Promise<TrialList> {
-  const found = await get<{ trials: Trial[]; next: string | null }>(`/api/v1/sweeps/${encodeURIComponent(id)}/trials`, { limit: TRIALS_MAX });
-  return { trials: found.trials, isCut: found.next !== null };
-}
+import type { RunInputs, RunReport, Trial, TrialList, WalkForwardWindow } from "./types";
 
 const windowsOf = async (id: string) => (await get<{ windows: WalkForwardWindow[] }>(`${runPath(id)}/windows`)).windows;
 
@@ -64,6 +52,7 @@ export function SweepPanels({ id, report, inputs }: { id: string; report: Polled
       >
         {([found]) => (
           <>
+            {!!windows.value?.length && <p class="lead">{outOfSampleText(windowRows(windows.value), (value) => figureText(objective, value))}</p>}
             {isWhole && losses !== "" && <p class="lead">{losses}</p>}
             {report.value !== null && windows.value?.length === 0 && <LuckFacts run={report.value} />}
             {best === undefined ? <p class="note">No trial is feasible</p> : <RobustnessFacts trials={ofWindow} best={best} objective={objective} direction={direction} />}
@@ -151,15 +140,9 @@ function RobustnessFacts({ trials, best, objective, direction }: RobustnessProps
 }
 
 function Windows({ rows, windows: all }: { rows: WindowRow[]; windows: WalkForwardWindow[] }) {
-  const { windows, won, inSample, outOfSample } = windowSummary(rows);
-  const text = [
-    `${number(won, 0)} of ${number(windows, 0)} windows had a profit out-of-sample`,
-    `median objective ${number(inSample)} in-sample, ${number(outOfSample)} out-of-sample`,
-    "the equity below is that of all windows, one after another",
-  ].join("; ");
   return (
     <>
-      <p class="note">{text}</p>
+      <p class="note">The equity below is that of all windows, one after another</p>
       <div class="scroll" tabIndex={0} role="region" aria-label="Each window in-sample and out-of-sample">
         <table>
           <thead>

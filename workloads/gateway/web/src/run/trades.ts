@@ -60,7 +60,8 @@ export function tradeFigures(rows: readonly TradeRow[]): TradeFigures {
 export interface EquityFigures {
   points: number;
   returnPercent: number | null;
-  maxDrawdownPercent: number;
+  /** Null before the first point, as the return. */
+  maxDrawdownPercent: number | null;
 }
 
 /** Return and deepest drawdown of a curve, which keeps its extremes when it is thinned. */
@@ -69,6 +70,6 @@ export function equityFigures(cash: number, curve: readonly EquityRow[]): Equity
   return {
     points: curve.length,
     returnPercent: last === undefined || cash === 0 ? null : (last.value / cash - 1) * 100,
-    maxDrawdownPercent: curve.reduce((deepest, { drawdown_percent }) => Math.max(deepest, drawdown_percent ?? 0), 0),
+    maxDrawdownPercent: last === undefined ? null : curve.reduce((deepest, { drawdown_percent }) => Math.max(deepest, drawdown_percent ?? 0), 0),
   };
 }

@@ -30,10 +30,19 @@ export interface SweepSpec {
 /** The spec is a resource's, which the API does not describe. */
 export type RunInputs = Omit<api.RunInputs, "spec"> & { spec: { sweep?: SweepSpec; [field: string]: unknown } };
 
+/** What is known of a run that failed, also of one that failed before it was stored. */
+export type FailedRun = Pick<api.RunReport, "run_id" | "namespace" | "name" | "message">;
+
 /** Some of a run's trades, and how many come after them; null where that is not known. */
 export interface TradeList {
   trades: api.RunTradeRow[];
   leftOut: number | null;
+}
+
+/** The first trials of a sweep, and whether there are more. */
+export interface TrialList {
+  trials: api.TrialRow[];
+  isCut: boolean;
 }
 
 export interface ExcursionList {

@@ -12,28 +12,33 @@ interface WorstProps {
   rows: readonly TradeRow[];
   /** The length of the run's bars. */
   interval: string;
+  /** Whether the points of the equity are not loaded yet that the hour and the time without data are found in. */
+  isLoading: boolean;
   /** Whether points of the equity between those that are loaded may be worse. */
   isAbout: boolean;
   /** A note where not all trades are loaded. */
   note: string;
   play?: ((end: number, what: string) => ComponentChildren) | undefined;
+  /** Why there is no such link; empty where that needs no reason. */
+  noPlay?: string | undefined;
   chartOf?: ((trade: TradeRow, text: string) => ComponentChildren) | undefined;
 }
 
-export function WorstMoments({ hour, gap, rows, interval, isAbout, note, play, chartOf }: WorstProps) {
+export function WorstMoments({ hour, gap, rows, interval, isLoading, isAbout, note, play, noPlay, chartOf }: WorstProps) {
   const trade = worstTrade(rows);
-  if (hour === null && gap === null && trade === null) return null;
+  if (!isLoading && hour === null && gap === null && trade === null) return null;
   const ofHour = hour === null ? null : worstTrade(openWithin(rows, hour));
   return (
     <ul class="worst" aria-label="Where it lost most">
-      {hour !== null && (
+      {isLoading && <li class="note loading">Looking for the worst hour</li>}
+      {!isLoading && hour !== null && (
         <li>
           <Moment name={hourName(hour)} about={isAbout} change={hour.change} at={spanText(time(hour.from), time(hour.to))} />
           {ofHour !== null && chartOf?.(ofHour, "Show its worst trade on the chart")}
-          {play?.(hour.to, "Play")}
+          {play?.(hour.to, "Play") ?? (!!noPlay && <small>{noPlay}</small>)}
         </li>
       )}
-      {gap !== null && (
+      {!isLoading && gap !== null && (
         <li>
           <span>
             {`${duration(gap.to - gap.from)} without data, ${spanText(time(gap.from), time(gap.to))}: equity fell by ${isAbout ? "about " : ""}`}

@@ -3,6 +3,10 @@ import { useEffect, useRef } from "preact/hooks";
 import { tokenRequired } from "../data/request";
 import { currentToken, keepToken } from "../token";
 
+/** Where tokens come from, as docs/guides/page.md says. */
+const SOURCE =
+  "On a deck of your own, `tapedeck page` prints an address with a token. On a cluster tokens are in the Secret <release>-gateway-tokens, or in that of gateway.existingTokensSecret.";
+
 export function Login() {
   const input = useRef<HTMLInputElement>(null);
   const asked = tokenRequired.value;
@@ -19,14 +23,12 @@ export function Login() {
     keepToken("");
     location.reload();
   };
-  const without = {
-    reading: "This gateway asks for a token.",
-    changes: "Changes need a token with the right to control. On a deck, `tapedeck page` prints an address with it.",
-  };
-  const unknown = "The gateway does not know this token. Enter another one.";
+  const without = { reading: "This gateway asks for a token.", changes: "Changes need a token with the right to control." };
+  const unknown = "The gateway does not know this token: it may be of another deck, or of one that was restarted.";
   return (
     <form id="login" class="cover" onSubmit={open}>
       <p>{currentToken() === "" ? without[asked] : unknown}</p>
+      <p class="note">{SOURCE}</p>
       <label>
         Token
         <input ref={input} name="token" type="password" required autocomplete="current-password" />

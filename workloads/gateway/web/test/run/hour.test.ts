@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Resource } from "../../src/data/types";
 import { given, initialValues } from "../../src/new/fields";
 import { FORMS, manifestOf } from "../../src/new/forms";
-import { freeName, hasBars, hourAddress, hourManifest, hourOfRun, isEmptyHour, NO_BARS, playedAddress, playHour, storedMarketOf } from "../../src/run/hour";
+import { freeName, hasBars, hourAddress, hourManifest, hourOfRun, isEmptyHour, NO_BARS, playedAddress, playHour, playObstacle, storedMarketOf } from "../../src/run/hour";
 import { report } from "./made";
 
 const END = Date.UTC(2018, 3, 5, 12);
@@ -60,6 +60,15 @@ it("is of what the store has: of the run's own range, or of its replay's", () =>
   expect(storedMarketOf(bound, known)).toEqual({ exchange: "kraken", symbols: ["BTC/USD"] });
   expect(storedMarketOf(bound, [replay("u1", { synthetic: {} })])).toBeNull();
   expect(storedMarketOf(bound, [])).toBeNull();
+});
+
+it.each([
+  ["", "1m", [], ""], ["u1", "1m", null, ""], ["u1", "1m", [replay("u1", { store: { exchange: "kraken" } })], ""],
+  ["", "4h", [], "No hour can be played: a bar has 4h"],
+  ["u1", "1m", [replay("u1", { synthetic: {} })], "No hour can be played: its Replay plays bars that the store does not have"],
+  ["u1", "1m", [], "No hour can be played: its Replay was deleted"],
+])("of the replay %j, with bars of %s, is there unless a reason is said", (replay_uid, interval, known, reason) => {
+  expect(playObstacle(report({ replay_uid, interval }), known)).toBe(reason);
 });
 
 it.each([["30m", true], ["1h", false], ["4h", false], ["1d", false], ["1M", false]])("of bars of %s there is one: %s", (interval, isThere) => {

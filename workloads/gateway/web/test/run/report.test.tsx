@@ -29,7 +29,7 @@ const PARTS_DOCUMENT: RunDocument = {
   }),
   inputs: {
     run_id: "u-1", spec: {}, yaml: "kind: Backtest\n", data: "BTC/USD=3:0a", images: {}, version: "0.1", path: "engine", seed: null, obstacle: "",
-    decimals: { "BTC/USD": 4 },
+    decimals: { "BTC/USD": 4 }, defaults: { slow: 30 },
   },
   equity: [equityRow(0, 1_000, 0), equityRow(60_000, 1_100, 0)],
   hold: hold([[0, 1_000]]),
@@ -81,6 +81,13 @@ describe("a report", () => {
       "2 trades, 7 are not loaded",
     ])
       expect(text).toContain(shown);
+  });
+  it("says which params were defaults, and where that is not known", () => {
+    const params = (place: HTMLElement) => [...panel(place, "Params").querySelectorAll("div")].map(({ textContent }) => textContent);
+    expect(params(drawn(PARTS))).toEqual(["fast5", "slow30 (default)"]);
+    const foreign = drawn({ ...PARTS, inputs: loaded({ ...PARTS_DOCUMENT.inputs, defaults: null }) });
+    expect(params(foreign)).toEqual(["fast5"]);
+    expect(panel(foreign, "Inputs").textContent).toContain("had the strategy's own defaults, which the run does not tell");
   });
   it("leads from each drawdown to the time of its trough", () => {
     const drawdowns = [{ percent: 12, amount: 1, peak: 0, trough: 3_600_000, end: null, days: 1.5 }];
@@ -148,6 +155,13 @@ describe("a report", () => {
   it("of a run that failed says that nothing follows", () => {
     const place = drawn({ ...PARTS, report: loaded(report({ state: "failed", metrics: null, periods: null })) });
     expect(panel(place, "Months and years").textContent).toContain("The run failed before its end");
+  });
+  it("of a run that failed at its start has what is known alone", () => {
+    const failed = report({ state: "failed", symbols: [], exchange: "", interval: "", metrics: null, params: { fast: "abc" } });
+    const place = drawn({ ...PARTS, report: loaded(failed), equity: loaded([]), trades: loaded({ trades: [], leftOut: 0 }) });
+    expect(place.querySelector(".head-of-run")?.textContent).toBe("crosssma-cross · failed");
+    expect([panel(place, "Headline figures"), panel(place, "All figures"), panel(place, "Equity")]).toEqual([null, null, null]);
+    expect(panel(place, "Run").textContent).not.toContain("market");
   });
   it("up to a position says so", () => {
     const place = drawn({ ...PARTS, report: loaded(report({ shown_until: 1_522_800_000_000 })) });

@@ -1,8 +1,8 @@
 // Trials of sweeps: their order, what is around the best, and windows, compared with values found by hand.
 import { describe, expect, it } from "vitest";
 import {
-  breakEven, colouring, coordinates, lossText, luck, neighbours, paramNames, ranked, resultName, robustness, sharesOf, valuesOf,
-  windowRows, windowSummary,
+  breakEven, colouring, coordinates, hasOwnAccount, lossText, luck, neighbours, outOfSampleText, paramNames, ranked, resultName,
+  robustness, sharesOf, valuesOf, windowRows, windowSummary,
 } from "../../src/run/sweep";
 import { paramsText } from "../../src/run/trial_text";
 import type { Trial } from "../../src/run/types";
@@ -135,10 +135,17 @@ describe("windows of a walk-forward", () => {
     const rows = windowRows(windows);
     expect(rows[1]).toEqual({ window: 1, params: { fast: 1 }, start: 1, end: 2, inSample: 11, outOfSample: -2, returnPercent: -2, trades: 4 });
     expect(windowSummary(rows)).toEqual({ windows: 3, won: 2, inSample: 10.5, outOfSample: 1 });
+    expect(outOfSampleText(rows, String)).toBe(
+      "2 of 3 windows had a profit out-of-sample, each with the best trial of the time before; median objective 10.5 in-sample, 1 out-of-sample",
+    );
     expect(windowSummary([])).toEqual({ windows: 0, won: 0, inSample: null, outOfSample: null });
     expect(paramsText({ fast: 5, trail: false, kind: "x" })).toBe("fast 5, trail false, kind x");
   });
 });
+
+it.each([
+  [0, null, true], [6, null, false], [6, { best_sharpe: 1 }, false], [6, { final_value: 900 }, true],
+])("of %d trials with the figures %j has an account of its own: %s", (trials, metrics, has) => expect(hasOwnAccount({ trials, metrics })).toBe(has));
 
 describe("parallel coordinates", () => {
   it("place each trial on each axis, numbers by their value", () => {

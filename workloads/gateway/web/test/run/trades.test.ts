@@ -103,6 +103,7 @@ describe("the equity curve", () => {
     const { returnPercent, ...others } = equityFigures(1_000, CURVE);
     expect(returnPercent).toBeCloseTo(20, 12);
     expect(others).toEqual({ points: 3, maxDrawdownPercent: 10 });
+    expect(equityFigures(1_000, [])).toEqual({ points: 0, returnPercent: null, maxDrawdownPercent: null });
   });
   it("takes the last of several points of one time", () => expect(lastBy([5, 6], [[5, 1], [5, 2], [7, 3]])).toEqual([2, 2]));
 });

@@ -2,7 +2,8 @@
 import { describe, expect, it } from "vitest";
 import type { Resource } from "../../src/data/types";
 import { given, givenRest, initialValues, putRest } from "../../src/new/fields";
-import { type BuiltinStrategy, FORMS, manifestOf, restFor, withStrategies } from "../../src/new/forms";
+import { FORMS, manifestOf, restFor } from "../../src/new/forms";
+import { type KnownStrategy, withStrategies } from "../../src/new/strategy_fields";
 import { cellName, nearestLine, rankOf, testsOf, trialsOfCells } from "../../src/run/chosen_trial";
 import { coordinates } from "../../src/run/sweep";
 import { trialAddress } from "../../src/run/trial_form";
@@ -64,7 +65,8 @@ const SPEC = {
   sweep: { params: [{ name: "period", values: [7, 14] }] },
   suspend: false, ttlSecondsAfterFinished: 60, observers: [], limits: { barSeconds: 300 },
 };
-const STRATEGIES: BuiltinStrategy[] = [{ strategy: "rsi", about: "Buys low.", params: { period: 14, lower: 30.0, upper: 70.0 } }];
+const RSI = { strategy: "rsi", about: "Buys low.", given_in: {} };
+const STRATEGIES: KnownStrategy[] = [{ ...RSI, params: { period: 14, lower: 30.0, upper: 70.0 } }];
 
 /** What New makes of the address of a trial. */
 function made(spec: Record<string, unknown>, of: Trial, known: Resource[] = [], strategies = STRATEGIES, changes: Record<string, string> = {}) {
@@ -72,7 +74,8 @@ function made(spec: Record<string, unknown>, of: Trial, known: Resource[] = [], 
   const query = new URLSearchParams(address?.split("?")[1]);
   const first = { ...initialValues(FORMS.backtest), ...given(FORMS.backtest, query) };
   const values = { ...first, ...changes };
-  return manifestOf("backtest", withStrategies(FORMS.backtest, strategies, values, first), values, [], restFor(givenRest(query), first, values));
+  const rest = restFor(givenRest(query), first, values);
+  return manifestOf("backtest", withStrategies(FORMS.backtest, strategies, values, first, rest), values, [], rest);
 }
 
 describe("running a trial", () => {
@@ -90,8 +93,8 @@ describe("running a trial", () => {
     expect(SPEC.strategy.params.period).toBe(14); // the sweep's own spec stays
   });
   it("has its params also before it is known which ones the strategy has", () => expect(made(SPEC, one, [], [])).toEqual(made(SPEC, one)));
-  it("has all its params where the strategy is described by a run that had fewer, unless another one is chosen", () => {
-    const fewer: BuiltinStrategy[] = [{ strategy: "rsi", about: "Buys low.", params: { period: 14 } }, { strategy: "macd", about: "", params: { fast: 3 } }];
+  it("has all its params where the strategy is of an earlier version that had fewer, unless another one is chosen", () => {
+    const fewer: KnownStrategy[] = [{ ...RSI, params: { period: 14 } }, { ...RSI, strategy: "macd", params: { fast: 3 } }];
     expect(made(SPEC, one, [], fewer)).toEqual(made(SPEC, one));
     expect(made(SPEC, one, [], fewer, { builtin: "macd" })["spec"]).toMatchObject({ strategy: { builtin: "macd" } });
     expect((made(SPEC, one, [], fewer, { builtin: "macd" })["spec"] as { strategy: object }).strategy).toEqual({ builtin: "macd" });

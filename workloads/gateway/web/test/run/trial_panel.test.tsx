@@ -99,3 +99,10 @@ it("that is not there is named", async () => {
   await after(10);
   expect(place.textContent).toContain("trial: got 9, expected the number of one that is loaded");
 });
+
+it("of a walk-forward answers first whether its best are luck: by what they made out-of-sample", () => {
+  const panel = place.querySelector("[aria-label='Is the best trial luck?']");
+  expect(panel?.querySelector("p")?.textContent).toBe(
+    "1 of 1 windows had a profit out-of-sample, each with the best trial of the time before; median objective 3 in-sample, 0.25 out-of-sample",
+  );
+});
