@@ -3,6 +3,7 @@ import { marketOf } from "../deck/defaults";
 import { parameter } from "../deck/selection";
 import { number as formatted } from "../format";
 import type { ChartModel } from "./chart_model";
+import { missingText } from "./holes";
 import { parseZone, timeIn, zoneName } from "./time_zone";
 
 export function Legend({ number, model, hovered }: { number: number; model: ChartModel; hovered: number | null }) {
@@ -16,6 +17,7 @@ export function Legend({ number, model, hovered }: { number: number; model: Char
   const price = (value: number) => formatted(value, shown.decimals);
   const time = timeIn(bar.ts, zoneName(parseZone(parameter("zone")), shown.info.timezone));
   const change = bar.close - bar.open;
+  const missing = hovered === null ? 0 : (model.holes?.missingBefore(bar.ts) ?? 0);
   const equity = model.run?.equity.get(bar.ts)?.last;
   return (
     <div class="legend" id={number === 0 ? "legend" : undefined} data-tone={change >= 0 ? "up" : "down"}>
@@ -24,6 +26,7 @@ export function Legend({ number, model, hovered }: { number: number; model: Char
         <span class={change >= 0 ? "up" : "down"}>
           {`${time}  O ${price(bar.open)}  H ${price(bar.high)}  L ${price(bar.low)}  C ${price(bar.close)}  V ${formatted(bar.volume)}`}
         </span>
+        {missing > 0 && <span class="missing">{`${missingText(missing)} before this bar`}</span>}
         {equity !== undefined && <span>{`Equity ${formatted(equity)}`}</span>}
       </p>
       {model.indicators.map((layer, n) => (
