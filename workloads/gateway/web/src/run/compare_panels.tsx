@@ -7,7 +7,7 @@ import { Link } from "../shell/router";
 import { barOf } from "./bar_times";
 import { type Compared, type Comparison, differences, differs, type NormalisedCurves, runLabels, type TradeDifference } from "./compare";
 import { plain } from "./inputs_panel";
-import { amountAxis, Plot, type PlotOptions, TIME, timeAxis, UTC } from "./plot";
+import { amountAxis, daysOf, lengthAxis, Plot, type PlotOptions, SINCE_START, TIME, timeAxis, UTC } from "./plot";
 import { figureName, figureText } from "./report";
 import { choose, hasSame } from "./selection";
 import type { Decimals } from "./trade_table";
@@ -21,23 +21,29 @@ export function ComparedCurves({ runs, curves }: { runs: RunSummary[]; curves: N
   const scheme = colors.value;
   const labels = runLabels(runs);
   const names = labels.join("\n");
+  const { isAligned } = curves;
   const options = useMemo<PlotOptions>(() => {
     const strokes = [scheme.accent, scheme.series1, scheme.series2, scheme.series3, scheme.up, scheme.down];
     return {
-      ...UTC,
+      ...(isAligned ? { scales: { x: { time: false } } } : UTC),
       series: [
-        TIME,
+        isAligned ? SINCE_START : TIME,
         ...labels.map((label, i) => ({
           label, stroke: strokes[i] ?? scheme.text, width: 1.5, dash: DASHES[i] ?? [], spanGaps: true,
           value: (_: uPlot, value: number | null) => number(value),
         })),
       ],
-      axes: [timeAxis(scheme), amountAxis(scheme)],
+      axes: [isAligned ? lengthAxis(scheme) : timeAxis(scheme), amountAxis(scheme)],
     };
-  }, [scheme, names]);
-  const data = useMemo<uPlot.AlignedData>(() => [curves.ts, ...curves.values], [curves]);
+  }, [scheme, names, isAligned]);
+  const data = useMemo<uPlot.AlignedData>(() => [isAligned ? curves.ts.map(daysOf) : curves.ts, ...curves.values], [curves]);
   const ends = curves.values.map((values, i) => `${labels[i]} ends at ${number(values.findLast((value) => value !== null))}`);
-  return <Plot options={options} data={data} height={HEIGHT} label={`Equity, 100 at the start: ${ends.join(", ")}`} />;
+  return (
+    <>
+      <Plot options={options} data={data} height={HEIGHT} label={`Equity, 100 at the start: ${ends.join(", ")}`} />
+      {isAligned && <p class="note">The runs are of different times: each line begins at the left, and the axis has the days since its start</p>}
+    </>
+  );
 }
 
 function Heads({ runs, first }: { runs: RunSummary[]; first: string[] }) {
@@ -113,15 +119,18 @@ function FigureRow({ figure: { name, values } }: { figure: Compared }) {
       {values.map((value, i) => (
         <td class="number" key={i}>
           {typeof value === "number" ? figureText(name, value) : MISSING}
-          {i > 0 && <span class="muted">{` ${differenceText(from[i] ?? null)}`}</span>}
+          {i > 0 && <span class="muted">{` ${differenceText(from[i] ?? null, !name.endsWith("_percent") && values.every(isCount))}`}</span>}
         </td>
       ))}
     </tr>
   );
 }
 
-export const differenceText = (difference: number | null): string =>
-  difference === null ? "" : denoised(difference) === 0 ? "=" : signedNumber(difference);
+const isCount = (value: unknown): boolean => value === null || Number.isInteger(value);
+
+/** ``isOfCounts``: the values have no decimals, and neither has what is between them. */
+export const differenceText = (difference: number | null, isOfCounts = false): string =>
+  difference === null ? "" : denoised(difference) === 0 ? "=" : signedNumber(difference, isOfCounts ? 0 : 2);
 
 interface TradesProps {
   runs: RunSummary[];
