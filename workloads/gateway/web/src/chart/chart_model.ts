@@ -58,6 +58,8 @@ export class ChartModel {
   readonly error = signal<string | null>(null);
   /** Whether the last bar is out of sight, and bars that come are, too. */
   readonly isOffTip = signal(false);
+  /** The open of the last bar in sight where the newest is not; null where it is. */
+  readonly lastInSight = signal<number | null>(null);
   /** Counts drawings, for what is shown of the last bar. */
   readonly drawn = signal(0);
   indicators: IndicatorLayer[] = [];
@@ -87,7 +89,10 @@ export class ChartModel {
     this.chart = new PriceChart(container, colors, zone, {
       ...events,
       onNeedOlder: () => void this.feed?.loadOlder(),
-      onSight: () => (this.isOffTip.value = this.bars.length > 0 && !this.chart.isFollowing),
+      onSight: () => {
+        this.isOffTip.value = this.bars.length > 0 && !this.chart.isFollowing;
+        this.lastInSight.value = this.isOffTip.value ? (this.chart.sight?.to ?? null) : null;
+      },
     });
   }
 

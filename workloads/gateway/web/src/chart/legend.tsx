@@ -1,4 +1,4 @@
-// The bar and the indicators under the crosshair, or those of the last bar; and the last bar as a text.
+// The bar and the indicators under the crosshair, or those of the last bar in sight; and the last bar as a text.
 import { marketOf } from "../deck/defaults";
 import { parameter } from "../deck/selection";
 import { number as formatted } from "../format";
@@ -10,7 +10,8 @@ export function Legend({ number, model, hovered }: { number: number; model: Char
   void model.drawn.value;
   const shown = model.shown.value;
   const { bars } = model;
-  const found = hovered === null ? -1 : bars.findLastIndex(({ ts }) => ts <= hovered);
+  const told = hovered ?? model.lastInSight.value;
+  const found = told === null ? -1 : bars.findLastIndex(({ ts }) => ts <= told);
   const at = found >= 0 ? found : bars.length - 1;
   const bar = bars[at];
   if (shown === null || bar === undefined) return null;
@@ -23,8 +24,10 @@ export function Legend({ number, model, hovered }: { number: number; model: Char
     <div class="legend" id={number === 0 ? "legend" : undefined} data-tone={change >= 0 ? "up" : "down"}>
       <p>
         <strong>{`${marketOf(shown.symbol)} ${shown.length.interval}`}</strong>
-        <span class={change >= 0 ? "up" : "down"}>
-          {`${time}  O ${price(bar.open)}  H ${price(bar.high)}  L ${price(bar.low)}  C ${price(bar.close)}  V ${formatted(bar.volume)}`}
+        <span class={`values ${change >= 0 ? "up" : "down"}`}>
+          {[time, `O ${price(bar.open)}`, `H ${price(bar.high)}`, `L ${price(bar.low)}`, `C ${price(bar.close)}`, `V ${formatted(bar.volume)}`].map(
+            (text) => <span key={text}>{`${text} `}</span>,
+          )}
         </span>
         {missing > 0 && <span class="missing">{`${missingText(missing)} before this bar`}</span>}
         {equity !== undefined && <span>{`Equity ${formatted(equity)}`}</span>}

@@ -7,7 +7,7 @@ import { Panel } from "../shell/panel";
 import { Link } from "../shell/router";
 import { layout, uncoverChart } from "./layout";
 import { keptRun } from "./put_away";
-import { progressOf, problemOf, speedOf, unlisted } from "./resource_facts";
+import { progressOf, problemOf, speedOf, unlisted, waitingOf } from "./resource_facts";
 import { choose, NO_SIGHTS, replay, run } from "./selection";
 
 export function Lists({ format }: { format: (ts: number | null) => string }) {
@@ -69,6 +69,7 @@ function Row({ resource, current, onOpen, children }: RowProps) {
   const { metadata, status } = resource;
   const progress = progressOf(status?.progress);
   const problem = problemOf(resource);
+  const waiting = waitingOf(resource);
   const facts = [speedOf(resource), status?.progress].filter((each) => each !== undefined && each !== "").join(" · ");
   return (
     <div class="row" data-phase={status?.phase ?? "Pending"} data-current={current} data-name={metadata.name}>
@@ -82,6 +83,7 @@ function Row({ resource, current, onOpen, children }: RowProps) {
       )}
       <span class="facts">{`${status?.phase ?? "Pending"}${facts === "" ? "" : ` · ${facts}`}`}</span>
       {progress !== null && <progress max={1} value={progress} aria-label={`Progress of ${metadata.name}`} />}
+      {waiting !== "" && <p class="waiting">{waiting}</p>}
       {problem !== "" && <p class="problem">{problem}</p>}
       {children}
     </div>

@@ -4,6 +4,7 @@ import type uPlot from "uplot";
 import { denoised, MISSING, number, signedNumber, size, time } from "../format";
 import { colors } from "../shell/theme";
 import { Link } from "../shell/router";
+import { ScrollBox } from "../shell/scroll_box";
 import { barOf } from "./bar_times";
 import { type Compared, type Comparison, differences, differs, type NormalisedCurves, runLabels, type TradeDifference } from "./compare";
 import { plain } from "./inputs_panel";
@@ -66,7 +67,7 @@ function Heads({ runs, first }: { runs: RunSummary[]; first: string[] }) {
 
 export function ComparedInputs({ runs, rows }: { runs: RunSummary[]; rows: Compared[] }) {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Inputs that differ, by run">
+    <ScrollBox label="Inputs that differ, by run">
       <table>
         <Heads runs={runs} first={["Input"]} />
         <tbody>
@@ -80,7 +81,7 @@ export function ComparedInputs({ runs, rows }: { runs: RunSummary[]; rows: Compa
           ))}
         </tbody>
       </table>
-    </div>
+    </ScrollBox>
   );
 }
 
@@ -96,7 +97,7 @@ export function ComparedFigures({ comparison }: { comparison: Comparison }) {
       {shown.length === 0 ? (
         <p class="note">All figures are the same</p>
       ) : (
-        <div class="scroll" tabIndex={0} role="region" aria-label="Figures by run, with the difference from the first">
+        <ScrollBox label="Figures by run, with the difference from the first">
           <table>
             <Heads runs={comparison.runs} first={["Figure"]} />
             <tbody>
@@ -105,7 +106,7 @@ export function ComparedFigures({ comparison }: { comparison: Comparison }) {
               ))}
             </tbody>
           </table>
-        </div>
+        </ScrollBox>
       )}
     </>
   );
@@ -148,7 +149,7 @@ export function ComparedTrades(props: TradesProps) {
   return (
     <>
       <p class="note">{`${text}${shown.length < props.differences.length ? `; the first ${TRADES_SHOWN} are shown` : ""}${cut}`}</p>
-      <div class="scroll rows" tabIndex={0} role="region" aria-label="Trades that differ, by run">
+      <ScrollBox label="Trades that differ, by run" class="rows">
         <table>
           <Heads runs={props.runs} first={["Symbol", "Side", "Entry bar", "Exit bar"]} />
           <tbody>
@@ -165,7 +166,7 @@ export function ComparedTrades(props: TradesProps) {
             ))}
           </tbody>
         </table>
-      </div>
+      </ScrollBox>
     </>
   );
 }

@@ -5,10 +5,12 @@ import { intervalMs } from "../chart/lengths";
 import type { Loadable } from "../data/loadable";
 import { MISSING, number, percent, PRICE_DECIMALS, time } from "../format";
 import { Panel } from "../shell/panel";
+import { ScrollBox } from "../shell/scroll_box";
 import { BarPlot } from "./bar_plot";
 import { equityColumns } from "./curves";
 import { EquityPlot } from "./equity_plot";
 import { ExcursionPlots } from "./excursion_plot";
+import { inOrder } from "./figure_order";
 import { headline, type HeadlineFigure } from "./headline";
 import { InputsText } from "./inputs_panel";
 import { duration } from "./lengths_of_time";
@@ -129,7 +131,7 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
           <Panel title="Deepest drawdowns" class="wide" of={parts.report} empty={({ drawdowns }) => (drawdowns?.length ? null : <p>{untilEnd(parts, "No drawdown")}</p>)}>
             {({ drawdowns }) => <Drawdowns rows={drawdowns ?? []} play={actions?.play} />}
           </Panel>
-          <Panel title="Open at the end" of={parts.report} empty={({ positions, orders }) => (positions?.length || orders?.length ? null : <p>{untilEnd(parts, "No open positions, no unfilled orders")}</p>)}>
+          <Panel title="Open at the end" class="wide" of={parts.report} empty={({ positions, orders }) => (positions?.length || orders?.length ? null : <p>{untilEnd(parts, "No open positions, no unfilled orders")}</p>)}>
             {({ positions, orders }) => (
               <>
                 {!!positions?.length && <OpenPositions positions={positions} decimals={decimals} chartOf={actions?.position} />}
@@ -139,7 +141,7 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
           </Panel>
         </>
       )}
-      <Panel title="All figures" of={parts.report} empty={({ metrics }) => (Object.keys(metrics ?? {}).length === 0 ? <p>{untilEnd(parts, "No figures")}</p> : null)}>
+      <Panel title="All figures" class="wide" of={parts.report} empty={({ metrics }) => (Object.keys(metrics ?? {}).length === 0 ? <p>{untilEnd(parts, "No figures")}</p> : null)}>
         {(run) => <AllFigures run={run} />}
       </Panel>
       <Panel title="Inputs" of={combined(parts.report, parts.inputs)} class="wide">
@@ -200,37 +202,39 @@ function Headline({ figures }: { figures: HeadlineFigure[] }) {
 
 function Drawdowns({ rows, play }: { rows: Drawdown[]; play: ReportActions["play"] }) {
   return (
-    <table aria-label="Deepest drawdowns">
-      <thead>
-        <tr>
-          <th class="number">Depth</th>
-          <th>Peak</th>
-          <th>Trough</th>
-          <th>Recovered</th>
-          <th class="number">Days</th>
-          {play !== undefined && <th>Play again</th>}
-        </tr>
-      </thead>
-      <tbody>
-        {rows.map(({ percent: depth, peak, trough, end, days }) => (
-          <tr key={peak}>
-            <td class="number">{percent(depth)}</td>
-            <td>{time(peak)}</td>
-            <td>{time(trough)}</td>
-            <td>{end === null ? "not yet" : time(end)}</td>
-            <td class="number">{number(days, 1)}</td>
-            {play !== undefined && <td>{play(trough, "Hour before the trough")}</td>}
+    <ScrollBox label="Deepest drawdowns">
+      <table>
+        <thead>
+          <tr>
+            <th class="number">Depth</th>
+            <th>Peak</th>
+            <th>Trough</th>
+            <th>Recovered</th>
+            <th class="number">Days</th>
+            {play !== undefined && <th>Play again</th>}
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          {rows.map(({ percent: depth, peak, trough, end, days }) => (
+            <tr key={peak}>
+              <td class="number">{percent(depth)}</td>
+              <td>{time(peak)}</td>
+              <td>{time(trough)}</td>
+              <td>{end === null ? "not yet" : time(end)}</td>
+              <td class="number">{number(days, 1)}</td>
+              {play !== undefined && <td>{play(trough, "Hour before the trough")}</td>}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </ScrollBox>
   );
 }
 
 function AllFigures({ run }: { run: RunReport }) {
   return (
     <dl class="facts" aria-label="All figures">
-      {Object.entries(run.metrics ?? {}).map(([name, value]) => (
+      {inOrder(Object.entries(run.metrics ?? {})).map(([name, value]) => (
         <div key={name}>
           <dt>{figureName(name)}</dt>
           <dd title={run.undefined?.[name]}>{value === null ? `– (${run.undefined?.[name] ?? "undefined"})` : figureText(name, value)}</dd>
