@@ -13,6 +13,8 @@ type Target = Parameters<IPrimitivePaneRenderer["draw"]>[0];
 /** So many are marked at once, the longest: the minutes without a trade of a quiet market would cover it. */
 export const MARKED_MAX = 40;
 const [MARK_WIDTH, HATCH] = [5, 4];
+/** The values of a bar stand above the marks. */
+const MARK_TOP = 36;
 /** Of a text, in pixels: its height, the room around it, and how far it is above the columns of volume. */
 const [TEXT_HEIGHT, TEXT_ROOM, ABOVE_VOLUME] = [16, 4, 0.17];
 
@@ -104,11 +106,11 @@ export class HoleLayer implements Layer {
   private drawMark(context: CanvasRenderingContext2D, x: number, height: number): void {
     const left = x - MARK_WIDTH / 2;
     context.fillStyle = faded(this.colors.muted, 0.12);
-    context.fillRect(left, 0, MARK_WIDTH, height);
+    context.fillRect(left, MARK_TOP, MARK_WIDTH, height - MARK_TOP);
     context.strokeStyle = faded(this.colors.muted, 0.8);
     context.lineWidth = 1;
     context.beginPath();
-    for (let y = 0; y < height; y += HATCH) {
+    for (let y = MARK_TOP; y < height; y += HATCH) {
       context.moveTo(left, y + MARK_WIDTH);
       context.lineTo(left + MARK_WIDTH, y);
     }

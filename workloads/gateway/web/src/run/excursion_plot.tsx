@@ -64,10 +64,10 @@ interface PlotProps {
 }
 
 export const ExcursionPlots = (props: PlotProps) => (
-  <>
+  <div class="side-by-side">
     <ExcursionPlot {...props} side="adverse" />
     <ExcursionPlot {...props} side="favourable" />
-  </>
+  </div>
 );
 
 function ExcursionPlot({ rows, choose, side }: PlotProps & { side: Side }) {

@@ -125,7 +125,7 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
           <Panel title="Hold times" of={ofTrades} empty={noTrades}>
             {(found) => <BarPlot name="Hold times" values={found.map(({ held }) => held)} format={duration} signed={false} />}
           </Panel>
-          <Panel title="Excursions" of={combined(ofTrades, parts.excursions)} empty={([found, { missing }]) => noTrades(found) ?? (missing ? <p>No excursions: {missing}.</p> : null)}>
+          <Panel title="Excursions" class="wide" of={combined(ofTrades, parts.excursions)} empty={([found, { missing }]) => noTrades(found) ?? (missing ? <p>No excursions: {missing}.</p> : null)}>
             {([found]) => <ExcursionPlots rows={found} choose={choose} />}
           </Panel>
           <Panel title="Deepest drawdowns" class="wide" of={parts.report} empty={({ drawdowns }) => (drawdowns?.length ? null : <p>{untilEnd(parts, "No drawdown")}</p>)}>

@@ -45,7 +45,7 @@ export function ScrollBox({ label, class: more, startsAtEnd, children }: ScrollB
   const place = useRef<HTMLDivElement>(null);
   useScrollHint(place, startsAtEnd);
   return (
-    <div class={more === undefined ? "scroll" : `scroll ${more}`} ref={place} tabIndex={0} role="region" aria-label={label}>
+    <div class={["scroll", more, startsAtEnd === true ? "keeps-heads" : undefined].filter((each) => each !== undefined).join(" ")} ref={place} tabIndex={0} role="region" aria-label={label}>
       {children}
     </div>
   );
