@@ -5,6 +5,7 @@ import { backtests, feeds, played, replays, runs } from "../data/resources";
 import type { PlayedReplay, Resource } from "../data/types";
 import { Panel } from "../shell/panel";
 import { Link } from "../shell/router";
+import { doomed } from "./delete_dialog";
 import { layout, uncoverChart } from "./layout";
 import { keptRun } from "./put_away";
 import { progressOf, problemOf, speedOf, unlisted, waitingOf } from "./resource_facts";
@@ -81,6 +82,9 @@ function Row({ resource, current, onOpen, children }: RowProps) {
           {metadata.name}
         </button>
       )}
+      <button class="quiet delete" title={`Delete ${metadata.name}`} aria-label={`Delete ${resource.kind} ${metadata.name}`} onClick={() => (doomed.value = resource)}>
+        ×
+      </button>
       <span class="facts">{`${status?.phase ?? "Pending"}${facts === "" ? "" : ` · ${facts}`}`}</span>
       {progress !== null && <progress max={1} value={progress} aria-label={`Progress of ${metadata.name}`} />}
       {waiting !== "" && <p class="waiting">{waiting}</p>}
