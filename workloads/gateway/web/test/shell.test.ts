@@ -12,6 +12,7 @@ it.each([
 it("a column is as wide as its longest texts, of whichever rows", () => {
   const rows = ["1.00", "-12,345.67", "3.00", "1.00", "+100.00", "12.5", "7"];
   expect(widestTexts(rows, (row) => row)).toEqual(["-12,345.67", "+100.00", "1.00"]);
+  expect(widestTexts(["-92.50", "-10.00", "-40.25", "235.15", "-11.11"], (row) => row)[0]).toBe("235.15");
   expect(widestTexts([5, 1_000], (row) => row)).toEqual(["1000", "5"]);
   expect(widestTexts([null, {}], (row) => row)).toEqual([]);
   const many = Array.from({ length: 10_000 }, (_, n) => (n === 9_999 ? "the last one" : "x"));

@@ -1,5 +1,5 @@
-// Marks the holes of a chart: a hatched line between the two bars, and how many are missing where there is room for it.
-import type { IPrimitivePaneRenderer, ISeriesApi, ISeriesPrimitive, Time } from "lightweight-charts";
+// Marks the holes of a chart behind its bars: a hatched band between two of them, and how many are missing where there is room for it.
+import type { IPrimitivePaneRenderer, IPrimitivePaneView, ISeriesApi, ISeriesPrimitive, Time } from "lightweight-charts";
 import type { Bar, Resolution } from "../data/types";
 import { type Colors, faded } from "../shell/theme";
 import type { BarChange } from "./bar_series";
@@ -13,6 +13,9 @@ type Target = Parameters<IPrimitivePaneRenderer["draw"]>[0];
 /** So many are marked at once, the longest: the minutes without a trade of a quiet market would cover it. */
 export const MARKED_MAX = 40;
 const [MARK_WIDTH, HATCH] = [5, 4];
+/** A hole of fewer bars, such as a minute without a trade, is a dashed line alone. */
+const HATCHED_MIN = 5;
+const DASHES = [2, 4];
 /** The values of a bar stand above the marks. */
 const MARK_TOP = 36;
 /** Of a text, in pixels: its height, the room around it, and how far it is above the columns of volume. */
@@ -38,7 +41,7 @@ export class HoleLayer implements Layer {
     private colors: Colors,
   ) {
     const renderer: IPrimitivePaneRenderer = { draw: (target) => this.draw(target) };
-    const views = [{ renderer: () => renderer }];
+    const views: IPrimitivePaneView[] = [{ renderer: () => renderer, zOrder: () => "bottom" }];
     this.primitive = {
       attached: ({ requestUpdate }) => (this.requestUpdate = requestUpdate),
       paneViews: () => views,
@@ -89,9 +92,11 @@ export class HoleLayer implements Layer {
   private draw(target: Target): void {
     target.useMediaCoordinateSpace(({ context, mediaSize: { width, height } }) => {
       const marks = longest(this.marksWithin(width));
-      for (const { x } of marks) this.drawMark(context, x, height);
+      const hatched = marks.filter(({ hole }) => hole.missing >= HATCHED_MIN);
+      for (const { x } of marks.slice(hatched.length)) this.drawLine(context, x, height);
+      for (const { x } of hatched) this.drawBand(context, x, height);
       const taken: [number, number][] = [];
-      for (const mark of marks) this.drawText(context, mark, { width, height }, taken);
+      for (const mark of hatched) this.drawText(context, mark, { width, height }, taken);
     });
   }
 
@@ -102,8 +107,20 @@ export class HoleLayer implements Layer {
     });
   }
 
+  private drawLine(context: CanvasRenderingContext2D, x: number, height: number): void {
+    context.save();
+    context.strokeStyle = faded(this.colors.muted, 0.7);
+    context.lineWidth = 1;
+    context.setLineDash(DASHES);
+    context.beginPath();
+    context.moveTo(x, MARK_TOP);
+    context.lineTo(x, height);
+    context.stroke();
+    context.restore();
+  }
+
   /** A band of slanted strokes, as the seek strip has its gaps. */
-  private drawMark(context: CanvasRenderingContext2D, x: number, height: number): void {
+  private drawBand(context: CanvasRenderingContext2D, x: number, height: number): void {
     const left = x - MARK_WIDTH / 2;
     context.fillStyle = faded(this.colors.muted, 0.12);
     context.fillRect(left, MARK_TOP, MARK_WIDTH, height - MARK_TOP);
