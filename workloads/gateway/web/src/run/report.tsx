@@ -111,9 +111,9 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
               </>
             )}
           </Panel>
-          <Panel title="Trades" actions={actions?.trades} of={ofTrades} class="wide" empty={noTrades}>
-            {(found) => (
-              <TradesTable rows={found} leftOut={trades?.leftOut ?? null} decimals={decimals} interval={run?.interval ?? ""} chosen={chosen} choose={choose} />
+          <Panel title="Trades" actions={actions?.trades} of={combined(ofTrades, parts.report)} class="wide" empty={([found]) => noTrades(found)}>
+            {([found, { interval }]) => (
+              <TradesTable rows={found} leftOut={trades?.leftOut ?? null} decimals={decimals} interval={interval} chosen={chosen} choose={choose} />
             )}
           </Panel>
           <Panel title="Months and years" of={parts.report} class="wide" empty={({ periods }) => (periods?.length ? null : <p>{untilEnd(parts, "No whole trading day")}</p>)}>
