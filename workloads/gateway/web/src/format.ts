@@ -76,7 +76,7 @@ export const signedFixed = (value: number, decimals = 2): string => {
 };
 
 /** A number with a plus above 0. */
-export const signedNumber = (value: number): string => `${denoised(value) > 0 ? "+" : ""}${number(value)}`;
+export const signedNumber = (value: number, decimals = 2): string => `${denoised(value) > 0 ? "+" : ""}${number(value, decimals)}`;
 
 export function percent(value: number | null | undefined, signed = false): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return MISSING;

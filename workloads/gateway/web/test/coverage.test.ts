@@ -117,6 +117,7 @@ describe("the axis", () => {
     expect([2, 3, 4].map((at) => columnText(null, at, axis))).toEqual(["1970-01-03: not of the series", left, "2024-03-01: not of the series"]);
     expect(axisTicks(axis, 8).map(({ place }) => place)).toEqual([0, 1, 2, 4, 5, 6, 7]);
     expect(axisTicks(axis, 2).map(({ place, text }) => [place, text])).toEqual([[0, "1970-01-01"], [4, "2024-03-01"]]);
+    expect(axisTicks(axis, 4).map(({ place }) => place)).toEqual([0, 4, 6]); // one at 2 would go across the break at 3
     const days = [day(2, 1, 2), { day: "2024-03-02", bars: 3, expected: 3 }];
     expect(cellsOf(days, axis).flatMap((cell, at) => (cell === null ? [] : at))).toEqual([2, 5]);
   });

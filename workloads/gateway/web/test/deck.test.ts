@@ -7,7 +7,7 @@ import { merged } from "../src/data/run_feed";
 import type { PlayedReplay, Resource, Run, SymbolListing } from "../src/data/types";
 import { namedSymbols } from "../src/data/resources";
 import { defaultReplay, defaultRun, namedReplay, replayOf, shownSymbol, symbolsOf } from "../src/deck/defaults";
-import { problemOf, progressOf, unlisted } from "../src/deck/resource_facts";
+import { problemOf, progressOf, unlisted, waitingOf } from "../src/deck/resource_facts";
 import { actionOf } from "../src/transport/keys";
 import { parseTime } from "../src/written_time";
 
@@ -79,6 +79,13 @@ describe("the lists", () => {
     expect(problemOf(resource({ phase: "Complete", conditions: refused }))).toBe("");
     const parts = [{ type: "Ready", status: "True", reason: "BackfillFailed" }];
     expect(problemOf(resource({ phase: "Running", message: "the backfill failed", conditions: parts }))).toBe("the backfill failed");
+  });
+  it("tell a run that starts from one that cannot", () => {
+    const pending = (reason: string) => resource({ phase: "Pending", message: "told", conditions: [{ type: "Ready", status: "False", reason }] });
+    const both = (reason: string) => [waitingOf(pending(reason)), problemOf(pending(reason))];
+    for (const reason of ["Starting", "Filling", "WaitingForFeed", "WaitingForReplay", "WaitingForLeader"]) expect(both(reason)).toEqual(["told", ""]);
+    for (const reason of ["Restarting", "Unschedulable", "NotStarting"]) expect(both(reason)).toEqual(["", "told"]);
+    expect(waitingOf(resource({ phase: "Running", message: "all well" }))).toBe("");
   });
   it("have replays whose resource was deleted", () =>
     expect(unlisted([played("a", false, "u"), played("b", false, "v")], [resource({})]).map(({ name }) => name)).toEqual(["b"]));

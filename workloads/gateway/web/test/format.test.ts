@@ -76,7 +76,7 @@ describe("percent", () => {
   it("of what is 0 but for the noise of arithmetic has no sign", () => {
     expect([-1.11e-14, 1.11e-14, -0].map((value) => percent(value))).toEqual(["0.00 %", "0.00 %", "0.00 %"]);
     expect([-1.11e-14, 1.11e-14, -0].map((value) => percent(value, true))).toEqual(["0.00 %", "0.00 %", "0.00 %"]);
-    expect([-1.11e-14, 1.11e-14, 2].map(signedNumber)).toEqual(["0.00", "0.00", "+2.00"]);
+    expect([-1.11e-14, 1.11e-14, 2].map((value) => signedNumber(value))).toEqual(["0.00", "0.00", "+2.00"]);
   });
   it("shows a missing share as a dash", () => expect(percent(undefined, true)).toBe(MISSING));
 });

@@ -98,6 +98,8 @@ function addSeries() {
   const number = library.series.push([]) - 1;
   return {
     applyOptions: (options: object) => number === 0 && Object.assign(library.options, options),
+    attachPrimitive: () => undefined,
+    detachPrimitive: () => undefined,
     createPriceLine: (options: { price: number }) => {
       const line = { ...options, applyOptions: (changed: object) => Object.assign(line, changed) };
       library.lines.push(line);

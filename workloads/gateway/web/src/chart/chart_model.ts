@@ -14,9 +14,11 @@ import { BarFeed } from "./bar_feed";
 import type { BarChange } from "./bar_series";
 import { exposeState } from "./exposed_state";
 import { FrameBatch } from "./frame_batch";
+import { HoleLayer } from "./hole_layer";
 import { closeOf, shownResolution } from "./lengths";
 import { type ChartEvents, PriceChart } from "./price_chart";
 import { RunLayer, type ShownRun } from "./run_layer";
+import { parseSession } from "./session";
 import { TradeLayer } from "./trade_layer";
 
 /** Between two requests for a series that could not be had. */
@@ -56,11 +58,14 @@ export class ChartModel {
   readonly error = signal<string | null>(null);
   /** Whether the last bar is out of sight, and bars that come are, too. */
   readonly isOffTip = signal(false);
+  /** The open of the last bar in sight where the newest is not; null where it is. */
+  readonly lastInSight = signal<number | null>(null);
   /** Counts drawings, for what is shown of the last bar. */
   readonly drawn = signal(0);
   indicators: IndicatorLayer[] = [];
   run: RunLayer | null = null;
   trade: TradeLayer | null = null;
+  holes: HoleLayer | null = null;
   private feed: BarFeed | null = null;
   private transforms: TransformFeed[] = [];
   private added: readonly Added[] = [];
@@ -84,7 +89,10 @@ export class ChartModel {
     this.chart = new PriceChart(container, colors, zone, {
       ...events,
       onNeedOlder: () => void this.feed?.loadOlder(),
-      onSight: () => (this.isOffTip.value = this.bars.length > 0 && !this.chart.isFollowing),
+      onSight: () => {
+        this.isOffTip.value = this.bars.length > 0 && !this.chart.isFollowing;
+        this.lastInSight.value = this.isOffTip.value ? (this.chart.sight?.to ?? null) : null;
+      },
     });
   }
 
@@ -236,6 +244,7 @@ export class ChartModel {
     this.removeLayers();
     const shown = this.shown.value;
     if (shown === null) return;
+    this.addHoles(shown);
     let panes = 1;
     this.added.forEach((each, number) => {
       const indicator = "series" in each ? this.transform(shown, each) : CATALOGUE[each.kind]?.make(each.values);
@@ -266,6 +275,16 @@ export class ChartModel {
     this.shown.value = { ...shown, decimals };
     this.chart.setDecimals(decimals);
     for (const layer of this.indicators) layer.setPriceDecimals(decimals);
+  }
+
+  private addHoles({ length, info }: ShownSeries): void {
+    const { chart } = this;
+    const placeBefore = (ts: number) => {
+      const middle = chart.coordinateOf(ts);
+      return middle === null ? null : middle - chart.api.timeScale().options().barSpacing / 2;
+    };
+    this.holes = new HoleLayer(chart.candles, length, parseSession(info.session, info.timezone), placeBefore, this.colors);
+    chart.add(this.holes);
   }
 
   private addRun(shown: ShownSeries, run: ShownRun, pane: number | null): void {
@@ -326,11 +345,12 @@ export class ChartModel {
 
   private removeLayers(): void {
     for (const feed of this.transforms) feed.close();
-    for (const layer of [...this.indicators, this.run, this.trade]) if (layer !== null) this.chart.remove(layer);
+    for (const layer of [...this.indicators, this.run, this.trade, this.holes]) if (layer !== null) this.chart.remove(layer);
     this.transforms = [];
     this.indicators = [];
     this.run = null;
     this.trade = null;
+    this.holes = null;
   }
 
   private shareHeight(): void {
@@ -339,6 +359,6 @@ export class ChartModel {
   }
 
   private expose(): void {
-    exposeState(this.chart.container, this.bars, this.indicators, this.run, this.trade);
+    exposeState(this.chart.container, this.bars, this.indicators, this.run, this.trade, this.holes);
   }
 }

@@ -1,10 +1,12 @@
 // The toolbar of a chart: symbol, bar length, indicators, scale, drawings, screenshot.
+import { useRef } from "preact/hooks";
 import { resolutions } from "../data/resources";
 import { marketOf } from "../deck/defaults";
 import { choose, noSight, parameter, parameterName, symbolOf } from "../deck/selection";
 import type { DrawingLayer } from "../drawings/drawing_layer";
 import { DrawingTools } from "../drawings/drawing_tools";
 import { IndicatorMenu } from "../indicators/indicator_menu";
+import { useScrollHint } from "../shell/scroll_box";
 import { dialog, searchedChart } from "../transport/actions";
 import { Icon } from "../transport/icons";
 import type { ChartModel } from "./chart_model";
@@ -16,6 +18,8 @@ interface ChartToolbarProps {
 }
 
 export function ChartToolbar({ number, model, drawings }: ChartToolbarProps) {
+  const tools = useRef<HTMLDivElement>(null);
+  useScrollHint(tools);
   const isLog = parameter("scale", number) === "log";
   const search = () => {
     searchedChart.value = number;
@@ -23,7 +27,7 @@ export function ChartToolbar({ number, model, drawings }: ChartToolbarProps) {
   };
   const setScale = () => choose({ [parameterName("scale", number)]: isLog ? null : "log" });
   return (
-    <div class="toolbar" role="toolbar" aria-label={`Tools of chart ${number + 1}`}>
+    <div class="toolbar" ref={tools} role="toolbar" aria-label={`Tools of chart ${number + 1}`}>
       <button id={number === 0 ? "symbol" : undefined} class="symbol" onClick={search} title="Search a symbol (/)">
         {marketOf(symbolOf(number)) || "Symbol"}
       </button>

@@ -2,6 +2,7 @@
 import type { Bar } from "../data/types";
 import type { Sight } from "../deck/sights";
 import type { IndicatorLayer } from "../indicators/indicator_layer";
+import type { HoleLayer } from "./hole_layer";
 import type { RunLayer } from "./run_layer";
 import type { TradeLayer } from "./trade_layer";
 
@@ -18,6 +19,7 @@ export function exposeState(
   indicators: readonly IndicatorLayer[],
   run: RunLayer | null,
   trade: TradeLayer | null,
+  holes: HoleLayer | null,
 ): void {
   const markers = run?.markerTimes ?? [];
   const equity = run?.equity ?? new Map<number, { low: number }>();
@@ -41,6 +43,7 @@ export function exposeState(
     lowestEquity: text([...equity.values()].reduce((lowest, { low }) => Math.min(lowest, low), Infinity)),
     indicators: String(indicators.length),
     trade: ends.join(" "),
+    holes: String(holes?.drawn.length ?? 0),
   });
 }
 

@@ -95,5 +95,7 @@ export interface SymbolInfo {
   /** Above 0 where prices are told in parts of a pip. */
   minmove2: number;
   timezone: string;
+  /** Such as 0930-1600:23456, or 24x7. */
+  session: string;
   supported_resolutions: string[];
 }

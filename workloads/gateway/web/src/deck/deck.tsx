@@ -17,6 +17,7 @@ import { showAwaited } from "../transport/play_again";
 import { SeekDialog } from "../transport/seek_dialog";
 import { followStrip } from "../transport/strip_data";
 import { TransportBar } from "../transport/transport_bar";
+import { DeleteDialog } from "./delete_dialog";
 import { layout, toggle, uncoverChart } from "./layout";
 import { Lists } from "./lists";
 import { followReplay, position } from "./replay_state";
@@ -52,6 +53,7 @@ export function Deck() {
       {!embedded && <RunDrawer feed={feed} trade={trade.value} format={format} />}
       <TransportBar fills={feed?.fills.value ?? []} format={format} />
       <SeekDialog />
+      <DeleteDialog />
       {dialog.value === "jump" && <JumpDialog />}
       {dialog.value === "help" && <HelpDialog />}
       {dialog.value === "search" && <SymbolSearch chart={searchedChart.value} />}

@@ -5,9 +5,10 @@ import { backtests, feeds, played, replays, runs } from "../data/resources";
 import type { PlayedReplay, Resource } from "../data/types";
 import { Panel } from "../shell/panel";
 import { Link } from "../shell/router";
+import { doomed } from "./delete_dialog";
 import { layout, uncoverChart } from "./layout";
 import { keptRun } from "./put_away";
-import { progressOf, problemOf, speedOf, unlisted } from "./resource_facts";
+import { progressOf, problemOf, speedOf, unlisted, waitingOf } from "./resource_facts";
 import { choose, NO_SIGHTS, replay, run } from "./selection";
 
 export function Lists({ format }: { format: (ts: number | null) => string }) {
@@ -69,6 +70,7 @@ function Row({ resource, current, onOpen, children }: RowProps) {
   const { metadata, status } = resource;
   const progress = progressOf(status?.progress);
   const problem = problemOf(resource);
+  const waiting = waitingOf(resource);
   const facts = [speedOf(resource), status?.progress].filter((each) => each !== undefined && each !== "").join(" · ");
   return (
     <div class="row" data-phase={status?.phase ?? "Pending"} data-current={current} data-name={metadata.name}>
@@ -80,8 +82,12 @@ function Row({ resource, current, onOpen, children }: RowProps) {
           {metadata.name}
         </button>
       )}
+      <button class="quiet delete" title={`Delete ${metadata.name}`} aria-label={`Delete ${resource.kind} ${metadata.name}`} onClick={() => (doomed.value = resource)}>
+        ×
+      </button>
       <span class="facts">{`${status?.phase ?? "Pending"}${facts === "" ? "" : ` · ${facts}`}`}</span>
       {progress !== null && <progress max={1} value={progress} aria-label={`Progress of ${metadata.name}`} />}
+      {waiting !== "" && <p class="waiting">{waiting}</p>}
       {problem !== "" && <p class="problem">{problem}</p>}
       {children}
     </div>

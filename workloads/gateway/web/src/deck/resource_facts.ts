@@ -19,9 +19,19 @@ export function speedOf({ kind, status }: Resource): string {
 const troubles: Record<string, string> = { Degraded: "True", PodsFailing: "True", Applied: "False" };
 const partsFailed = ["TransformsFailed", "BackfillFailed"];
 
-/** What is wrong with a resource: the message of a failed or degraded one, and of a condition that reports a problem. */
-export function problemOf({ status }: Resource): string {
+/** Reasons of a run that is on its way, in which nothing is wrong: it starts, or waits for another resource. */
+const ON_THE_WAY = ["Starting", "Filling", "WaitingForFeed", "WaitingForReplay", "WaitingForLeader"];
+
+/** What a run waits for that is on its way; empty for none. */
+export function waitingOf({ status }: Resource): string {
   const { phase, message = "", conditions = [] } = status ?? {};
+  return phase === "Pending" && ON_THE_WAY.includes(conditions[0]?.reason ?? "") ? message : "";
+}
+
+/** What is wrong with a resource: the message of a failed or degraded one, and of a condition that reports a problem. */
+export function problemOf(resource: Resource): string {
+  const { phase, message = "", conditions = [] } = resource.status ?? {};
+  if (waitingOf(resource) !== "") return "";
   if (phase === "Failed" || phase === "Degraded" || phase === "Pending") return message;
   const wrong = conditions.find(({ type, status: holds }) => troubles[type] === holds);
   if (phase === "Complete") return "";

@@ -104,7 +104,7 @@ export function placeOf(ts: number, { stretches, each }: DayAxis): number {
 
 const TICK_DAYS = [1, 2, 5, 10, 20, 30, 60, 90, 180, 365, 730, 1_825, 3_650];
 
-/** Some dates on the axis, with the place of each in cells; each stretch begins with one where there is room for it. */
+/** Some dates on the axis, with the place of each in cells, none across a break; each stretch begins with one where there is room. */
 export function axisTicks(axis: DayAxis, most: number): { place: number; text: string }[] {
   const { stretches, cells } = axis;
   const days = stretches.reduce((sum, stretch) => sum + stretch.days, 0);
@@ -117,8 +117,15 @@ export function axisTicks(axis: DayAxis, most: number): { place: number; text: s
   );
   if (stretches.length === 1) return ticks;
   const room = cells / Math.max(1, most);
+  const breaks = breaksOf(axis);
+  const starts = new Set(stretches.map(({ at }) => at));
   const kept: typeof ticks = [];
-  for (const tick of ticks) if (kept.length === 0 || tick.place - (kept.at(-1)?.place ?? 0) >= room) kept.push(tick);
+  for (const tick of ticks) {
+    const { place } = tick;
+    const isFree = kept.length === 0 || place - (kept.at(-1)?.place ?? 0) >= room;
+    const coversBreak = !starts.has(place) && breaks.some(({ at }) => place < at && place + room > at);
+    if (isFree && !coversBreak) kept.push(tick);
+  }
   return kept;
 }
 

@@ -67,6 +67,7 @@ function Coverage({ shown, days }: { shown: readonly CoveredSeries[]; days: stri
   return (
     <>
       <p class="lead" role="status">{leadText(rows)}</p>
+      <Legend hasBreaks={axis.stretches.length > 1} />
       <div class="coverage-frame" tabIndex={0} role="region" aria-label="Coverage of each series">
         <AxisRow axis={axis} width={width} />
         <ul class="coverage" ref={list}>
@@ -79,6 +80,17 @@ function Coverage({ shown, days }: { shown: readonly CoveredSeries[]; days: stri
       </div>
       <AllHoles rows={lacking} feeds={feeds.signal.value.value ?? NO_FEEDS} />
     </>
+  );
+}
+
+function Legend({ hasBreaks }: { hasBreaks: boolean }) {
+  const kinds = [["stored", "stored"], ["lacking", "missing"], ["closed", "market closed"], ...(hasBreaks ? [["left-out", "time left out"]] : [])];
+  return (
+    <p class="coverage-legend">
+      {kinds.map(([kind, text]) => (
+        <span key={kind}><i class={kind} />{text}</span>
+      ))}
+    </p>
   );
 }
 

@@ -4,6 +4,7 @@ import { MISSING, number } from "../format";
 import { Choice } from "../run/heat_map";
 import { Panel } from "../shell/panel";
 import { setQuery } from "../shell/router";
+import { ScrollBox } from "../shell/scroll_box";
 import { useWatched } from "../shell/watched";
 import { heatOf, lastPeriods, PERIODS_SHOWN, type PeriodReport, periodName, periodReports } from "./analytics";
 import { ChartLink } from "./chart_link";
@@ -67,7 +68,7 @@ function ReturnTable({ report }: { report: PeriodReport }) {
   const opens = lastPeriods(report);
   const all = report.returns.flatMap(({ returns }) => returns.filter(({ ts }) => opens.includes(ts)).map((each) => each.return ?? 0));
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={`Returns by ${period.value}: ${keyOf(report)}`}>
+    <ScrollBox label={`Returns by ${period.value}: ${keyOf(report)}`} startsAtEnd>
       <table class="heat">
         <Heads opens={opens} />
         <tbody>
@@ -84,7 +85,7 @@ function ReturnTable({ report }: { report: PeriodReport }) {
           })}
         </tbody>
       </table>
-    </div>
+    </ScrollBox>
   );
 }
 
@@ -100,7 +101,7 @@ function Change({ change, all }: { change: number | null; all: readonly number[]
 function VolumeTable({ report }: { report: PeriodReport }) {
   const opens = lastPeriods(report);
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={`Volume by ${period.value}, in the base currency: ${keyOf(report)}`}>
+    <ScrollBox label={`Volume by ${period.value}, in the base currency: ${keyOf(report)}`} startsAtEnd>
       <table class="heat">
         <Heads opens={opens} />
         <tbody>
@@ -123,6 +124,6 @@ function VolumeTable({ report }: { report: PeriodReport }) {
           })}
         </tbody>
       </table>
-    </div>
+    </ScrollBox>
   );
 }

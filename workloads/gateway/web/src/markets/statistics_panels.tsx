@@ -4,6 +4,7 @@ import { fixed, MISSING, number, percent } from "../format";
 import { Choice } from "../run/heat_map";
 import { Panel } from "../shell/panel";
 import { setQuery } from "../shell/router";
+import { ScrollBox } from "../shell/scroll_box";
 import { useWatched } from "../shell/watched";
 import { BARS_OF_STATISTICS, type StatisticsReport, statisticsReport } from "./analytics";
 import { ChartLink } from "./chart_link";
@@ -48,7 +49,7 @@ export function StatisticsPanels({ chosen }: { chosen: Loadable<StoredSymbol[]> 
 function VolatilityTable({ report, interval: of }: { report: StatisticsReport; interval: string }) {
   return (
     <>
-      <div class="scroll" tabIndex={0} role="region" aria-label="Volatility by symbol">
+      <ScrollBox label="Volatility by symbol">
         <table>
           <thead>
             <tr>
@@ -69,7 +70,7 @@ function VolatilityTable({ report, interval: of }: { report: StatisticsReport; i
             ))}
           </tbody>
         </table>
-      </div>
+      </ScrollBox>
       <p class="note">{`The deviation of logarithmic returns of the last ${BARS_OF_STATISTICS} bars${endText(report)}${leftOutText(report)}`}</p>
     </>
   );
@@ -95,7 +96,7 @@ export function shortNames(symbols: readonly string[]): string[] {
 function CorrelationTable({ report: { symbols, matrix, counts } }: { report: CorrelationReport }) {
   const short = shortNames(symbols);
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Correlation of each pair of symbols">
+    <ScrollBox label="Correlation of each pair of symbols">
       <table class="heat matrix">
         <thead>
           <tr>
@@ -124,6 +125,6 @@ function CorrelationTable({ report: { symbols, matrix, counts } }: { report: Cor
           ))}
         </tbody>
       </table>
-    </div>
+    </ScrollBox>
   );
 }

@@ -1,8 +1,9 @@
 // A histogram: bars of counts, with what lies left of 0 and right of it in different colours, and the median marked.
 import { number } from "../format";
+import { useDrawnWidth } from "../shell/drawn_width";
 import { ascending, histogram, median, quantile } from "./statistics";
 
-const [WIDTH, HEIGHT, FOOT] = [480, 150, 18];
+const [ASSUMED_WIDTH, HEIGHT, FOOT] = [480, 150, 18];
 
 interface BarPlotProps {
   values: readonly number[];
@@ -13,11 +14,12 @@ interface BarPlotProps {
 }
 
 export function BarPlot({ values, name, format, signed }: BarPlotProps) {
+  const [figure, width] = useDrawnWidth<HTMLElement>(ASSUMED_WIDTH);
   const bins = histogram(values);
   const [first, last] = [bins[0], bins.at(-1)];
   if (first === undefined || last === undefined) return null;
   const greatest = Math.max(...bins.map(({ count }) => count));
-  const place = (value: number) => ((value - first.from) / (last.to - first.from)) * WIDTH;
+  const place = (value: number) => ((value - first.from) / (last.to - first.from)) * width;
   const middle = median(values) ?? 0;
   const sorted = ascending(values);
   const summary = [
@@ -27,8 +29,8 @@ export function BarPlot({ values, name, format, signed }: BarPlotProps) {
     `from ${format(sorted[0] ?? 0)} to ${format(sorted.at(-1) ?? 0)}`,
   ].join(", ");
   return (
-    <figure class="bars">
-      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={`${name}: ${summary}`}>
+    <figure class="bars" ref={figure}>
+      <svg viewBox={`0 0 ${width} ${HEIGHT}`} role="img" aria-label={`${name}: ${summary}`}>
         {bins.map(({ from, to, count }) => {
           const height = (count / greatest) * (HEIGHT - FOOT - 4);
           return (
@@ -46,7 +48,7 @@ export function BarPlot({ values, name, format, signed }: BarPlotProps) {
         })}
         <line class="median" x1={place(middle)} x2={place(middle)} y1={0} y2={HEIGHT - FOOT} />
         <text x={0} y={HEIGHT - 4}>{format(first.from)}</text>
-        <text x={WIDTH} y={HEIGHT - 4} text-anchor="end">{format(last.to)}</text>
+        <text x={width} y={HEIGHT - 4} text-anchor="end">{format(last.to)}</text>
       </svg>
       <figcaption>{summary}</figcaption>
     </figure>

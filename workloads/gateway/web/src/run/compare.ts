@@ -20,19 +20,37 @@ export interface Comparison {
 }
 
 export interface NormalisedCurves {
+  /** Milliseconds: UTC, or since the start of each run where the curves are aligned. */
   ts: number[];
+  isAligned: boolean;
   /** For each run 100 at its start; null before its first point and after its last. */
   values: (number | null)[][];
 }
 
+/** Curves of times that are apart begin at one place: on one calendar each would be a sliver. */
 export function normalised(runs: readonly { cash: number; curve: readonly EquityRow[] }[]): NormalisedCurves {
-  const ts = [...new Set(runs.flatMap(({ curve }) => curve.map((point) => point.ts)))].sort((a, b) => a - b);
+  const isAligned = areApart(runs.map(({ curve }) => curve));
+  const startOf = (curve: readonly EquityRow[]) => (isAligned ? (curve[0]?.ts ?? 0) : 0);
+  const ts = [...new Set(runs.flatMap(({ curve }) => curve.map((point) => point.ts - startOf(curve))))].sort((a, b) => a - b);
   const values = runs.map(({ cash, curve }) => {
-    const end = curve.at(-1)?.ts ?? -Infinity;
-    const points = curve.map((point): [number, number] => [point.ts, (point.value / cash) * 100]);
+    const start = startOf(curve);
+    const end = (curve.at(-1)?.ts ?? -Infinity) - start;
+    const points = curve.map((point): [number, number] => [point.ts - start, (point.value / cash) * 100]);
     return lastBy(ts, cash > 0 ? points : []).map((value, i) => ((ts[i] ?? 0) > end ? null : value));
   });
-  return { ts, values };
+  return { ts, isAligned, values };
+}
+
+/** Whether there is a time between two curves at which none of them has points. */
+function areApart(curves: readonly (readonly EquityRow[])[]): boolean {
+  const ranges = curves.flatMap((curve) => (curve[0] === undefined ? [] : { from: curve[0].ts, to: curve.at(-1)?.ts ?? curve[0].ts }));
+  ranges.sort((one, other) => one.from - other.from);
+  let reached = Infinity;
+  for (const { from, to } of ranges) {
+    if (from >= reached) return true;
+    reached = reached === Infinity ? to : Math.max(reached, to);
+  }
+  return false;
 }
 
 /** How far each value is from the first; null where one of both is no number. */

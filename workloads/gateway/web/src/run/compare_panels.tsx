@@ -4,10 +4,11 @@ import type uPlot from "uplot";
 import { denoised, MISSING, number, signedNumber, size, time } from "../format";
 import { colors } from "../shell/theme";
 import { Link } from "../shell/router";
+import { ScrollBox } from "../shell/scroll_box";
 import { barOf } from "./bar_times";
 import { type Compared, type Comparison, differences, differs, type NormalisedCurves, runLabels, type TradeDifference } from "./compare";
 import { plain } from "./inputs_panel";
-import { amountAxis, Plot, type PlotOptions, TIME, timeAxis, UTC } from "./plot";
+import { amountAxis, daysOf, lengthAxis, Plot, type PlotOptions, SINCE_START, TIME, timeAxis, UTC } from "./plot";
 import { figureName, figureText } from "./report";
 import { choose, hasSame } from "./selection";
 import type { Decimals } from "./trade_table";
@@ -21,23 +22,29 @@ export function ComparedCurves({ runs, curves }: { runs: RunSummary[]; curves: N
   const scheme = colors.value;
   const labels = runLabels(runs);
   const names = labels.join("\n");
+  const { isAligned } = curves;
   const options = useMemo<PlotOptions>(() => {
     const strokes = [scheme.accent, scheme.series1, scheme.series2, scheme.series3, scheme.up, scheme.down];
     return {
-      ...UTC,
+      ...(isAligned ? { scales: { x: { time: false } } } : UTC),
       series: [
-        TIME,
+        isAligned ? SINCE_START : TIME,
         ...labels.map((label, i) => ({
           label, stroke: strokes[i] ?? scheme.text, width: 1.5, dash: DASHES[i] ?? [], spanGaps: true,
           value: (_: uPlot, value: number | null) => number(value),
         })),
       ],
-      axes: [timeAxis(scheme), amountAxis(scheme)],
+      axes: [isAligned ? lengthAxis(scheme) : timeAxis(scheme), amountAxis(scheme)],
     };
-  }, [scheme, names]);
-  const data = useMemo<uPlot.AlignedData>(() => [curves.ts, ...curves.values], [curves]);
+  }, [scheme, names, isAligned]);
+  const data = useMemo<uPlot.AlignedData>(() => [isAligned ? curves.ts.map(daysOf) : curves.ts, ...curves.values], [curves]);
   const ends = curves.values.map((values, i) => `${labels[i]} ends at ${number(values.findLast((value) => value !== null))}`);
-  return <Plot options={options} data={data} height={HEIGHT} label={`Equity, 100 at the start: ${ends.join(", ")}`} />;
+  return (
+    <>
+      <Plot options={options} data={data} height={HEIGHT} label={`Equity, 100 at the start: ${ends.join(", ")}`} />
+      {isAligned && <p class="note">The runs are of different times: each line begins at the left, and the axis has the days since its start</p>}
+    </>
+  );
 }
 
 function Heads({ runs, first }: { runs: RunSummary[]; first: string[] }) {
@@ -60,7 +67,7 @@ function Heads({ runs, first }: { runs: RunSummary[]; first: string[] }) {
 
 export function ComparedInputs({ runs, rows }: { runs: RunSummary[]; rows: Compared[] }) {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Inputs that differ, by run">
+    <ScrollBox label="Inputs that differ, by run">
       <table>
         <Heads runs={runs} first={["Input"]} />
         <tbody>
@@ -74,7 +81,7 @@ export function ComparedInputs({ runs, rows }: { runs: RunSummary[]; rows: Compa
           ))}
         </tbody>
       </table>
-    </div>
+    </ScrollBox>
   );
 }
 
@@ -90,7 +97,7 @@ export function ComparedFigures({ comparison }: { comparison: Comparison }) {
       {shown.length === 0 ? (
         <p class="note">All figures are the same</p>
       ) : (
-        <div class="scroll" tabIndex={0} role="region" aria-label="Figures by run, with the difference from the first">
+        <ScrollBox label="Figures by run, with the difference from the first">
           <table>
             <Heads runs={comparison.runs} first={["Figure"]} />
             <tbody>
@@ -99,7 +106,7 @@ export function ComparedFigures({ comparison }: { comparison: Comparison }) {
               ))}
             </tbody>
           </table>
-        </div>
+        </ScrollBox>
       )}
     </>
   );
@@ -113,15 +120,18 @@ function FigureRow({ figure: { name, values } }: { figure: Compared }) {
       {values.map((value, i) => (
         <td class="number" key={i}>
           {typeof value === "number" ? figureText(name, value) : MISSING}
-          {i > 0 && <span class="muted">{` ${differenceText(from[i] ?? null)}`}</span>}
+          {i > 0 && <span class="muted">{` ${differenceText(from[i] ?? null, !name.endsWith("_percent") && values.every(isCount))}`}</span>}
         </td>
       ))}
     </tr>
   );
 }
 
-export const differenceText = (difference: number | null): string =>
-  difference === null ? "" : denoised(difference) === 0 ? "=" : signedNumber(difference);
+const isCount = (value: unknown): boolean => value === null || Number.isInteger(value);
+
+/** ``isOfCounts``: the values have no decimals, and neither has what is between them. */
+export const differenceText = (difference: number | null, isOfCounts = false): string =>
+  difference === null ? "" : denoised(difference) === 0 ? "=" : signedNumber(difference, isOfCounts ? 0 : 2);
 
 interface TradesProps {
   runs: RunSummary[];
@@ -139,7 +149,7 @@ export function ComparedTrades(props: TradesProps) {
   return (
     <>
       <p class="note">{`${text}${shown.length < props.differences.length ? `; the first ${TRADES_SHOWN} are shown` : ""}${cut}`}</p>
-      <div class="scroll rows" tabIndex={0} role="region" aria-label="Trades that differ, by run">
+      <ScrollBox label="Trades that differ, by run" class="rows">
         <table>
           <Heads runs={props.runs} first={["Symbol", "Side", "Entry bar", "Exit bar"]} />
           <tbody>
@@ -156,7 +166,7 @@ export function ComparedTrades(props: TradesProps) {
             ))}
           </tbody>
         </table>
-      </div>
+      </ScrollBox>
     </>
   );
 }

@@ -1,8 +1,9 @@
 // Excursions: how far each trade went against the run (MAE) and for it (MFE) before it ended as it did.
 import { number, percent } from "../format";
+import { useDrawnWidth } from "../shell/drawn_width";
 import type { TradeRow } from "./trades";
 
-const [WIDTH, HEIGHT, FOOT] = [480, 220, 18];
+const [ASSUMED_WIDTH, HEIGHT, FOOT] = [480, 220, 18];
 const DOTS_MAX = 1_500;
 
 export type Side = "adverse" | "favourable";
@@ -63,26 +64,27 @@ interface PlotProps {
 }
 
 export const ExcursionPlots = (props: PlotProps) => (
-  <>
+  <div class="side-by-side">
     <ExcursionPlot {...props} side="adverse" />
     <ExcursionPlot {...props} side="favourable" />
-  </>
+  </div>
 );
 
 function ExcursionPlot({ rows, choose, side }: PlotProps & { side: Side }) {
+  const [figure, width] = useDrawnWidth<HTMLElement>(ASSUMED_WIDTH);
   const dots = dotsOf(rows, side);
   const drawn = thinned(dots);
   const { title, direction } = WORDS[side];
   const most = furthestOf(dots);
   const [low, high] = dots.reduce(([l, h], { returned }) => [Math.min(l, returned), Math.max(h, returned)], [0, 0]);
-  const x = (value: number) => 4 + (value / (most || 1)) * (WIDTH - 8);
+  const x = (value: number) => 4 + (value / (most || 1)) * (width - 8);
   const y = (value: number) => 4 + ((high - value) / (high - low || 1)) * (HEIGHT - FOOT - 8);
   const bySeq = new Map(rows.map((row) => [row.seq, row]));
   const summary = summaryOf(dots, drawn.length, rows.length, side);
   return (
-    <figure class="dots">
-      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={`Return by ${title}: ${summary}`}>
-        <line class="zero" x1={0} x2={WIDTH} y1={y(0)} y2={y(0)} />
+    <figure class="dots" ref={figure}>
+      <svg viewBox={`0 0 ${width} ${HEIGHT}`} role="img" aria-label={`Return by ${title}: ${summary}`}>
+        <line class="zero" x1={0} x2={width} y1={y(0)} y2={y(0)} />
         {drawn.map(({ seq, moved, returned }) => (
           <circle
             key={seq}
@@ -99,7 +101,7 @@ function ExcursionPlot({ rows, choose, side }: PlotProps & { side: Side }) {
           </circle>
         ))}
         <text x={0} y={HEIGHT - 4}>{`0 % ${direction}`}</text>
-        <text x={WIDTH} y={HEIGHT - 4} text-anchor="end">{`${percent(most)} ${direction}`}</text>
+        <text x={width} y={HEIGHT - 4} text-anchor="end">{`${percent(most)} ${direction}`}</text>
       </svg>
       <figcaption>{`${title.charAt(0).toUpperCase()}${title.slice(1)}: ${summary}`}</figcaption>
     </figure>

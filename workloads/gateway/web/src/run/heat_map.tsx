@@ -4,6 +4,7 @@ import { loaded, type Loadable, Polled } from "../data/loadable";
 import { get } from "../data/request";
 import { MISSING, number } from "../format";
 import { Panel } from "../shell/panel";
+import { ScrollBox } from "../shell/scroll_box";
 import { useWatched } from "../shell/watched";
 import { cellName, openTrial, trialsOfCells } from "./chosen_trial";
 import { plain } from "./inputs_panel";
@@ -97,7 +98,7 @@ export function MatrixTable({ matrix, lowIsGood, border, trials, chosen }: Matri
   const all = matrix.values.flat().filter((value): value is number => value !== null);
   const colourOf = colouring(all, border, lowIsGood);
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={`${figureName(matrix.metric)} by ${matrix.x} and ${matrix.y}`}>
+    <ScrollBox label={`${figureName(matrix.metric)} by ${matrix.x} and ${matrix.y}`}>
       <table class="heat matrix">
         <thead>
           <tr>
@@ -122,7 +123,7 @@ export function MatrixTable({ matrix, lowIsGood, border, trials, chosen }: Matri
           ))}
         </tbody>
       </table>
-    </div>
+    </ScrollBox>
   );
 }
 

@@ -2,8 +2,8 @@
 import { signal } from "@preact/signals";
 import { intervalMs } from "../chart/lengths";
 import { get, send } from "../data/request";
-import { refreshResources, storeOf } from "../data/resources";
-import type { Bar, Resource } from "../data/types";
+import { refreshResources, replays, storeOf } from "../data/resources";
+import { type Bar, FINAL_PHASES, type Resource } from "../data/types";
 import { NAME_MAX, namesIn, nextName } from "../names";
 import { DEFAULT_NAMESPACE } from "../new/apply";
 import { given, initialValues, type Tree } from "../new/fields";
@@ -41,9 +41,33 @@ export const hasHours = (interval: string): boolean => intervalMs(interval) < HO
 /** A name for a Replay of an hour of a run or a replay that no Replay has where it is made. */
 export function freeName(of: string, known: readonly Resource[]): string {
   const taken = namesIn(DEFAULT_NAMESPACE, known);
-  const base = of.replace(/-hour(-\d+)?$/, "");
+  const base = baseOf(of);
   const name = base.slice(0, NAME_MAX - ENDING.length) + ENDING;
   return taken.has(name) ? nextName(name, taken) : name;
+}
+
+/** Of the name of an hour's Replay what it is an hour of. */
+const baseOf = (name: string): string => name.replace(/-hour(-\d+)?$/, "");
+
+/** What a Replay of the store plays, to be compared. */
+interface PlayedStore {
+  exchange?: string;
+  symbols?: string[];
+  interval?: string;
+  from?: string;
+  to?: string;
+}
+
+/** The Replay of this hour of the same run that plays or stands still; undefined where there is none, or it has ended. */
+export function playingHour(hour: Hour, known: readonly Resource[]): Resource | undefined {
+  return known.find(({ metadata: { name, namespace }, spec, status }) => {
+    const { store } = (spec["source"] ?? {}) as { store?: PlayedStore };
+    const isOf = namespace === DEFAULT_NAMESPACE && name !== baseOf(name) && baseOf(name) === baseOf(hour.name);
+    const isSame =
+      store?.exchange === hour.exchange && store.symbols?.join() === hour.symbols.join() && store.interval === hour.interval &&
+      Date.parse(store.from ?? "") === hour.end - HOUR_MS && Date.parse(store.to ?? "") === hour.end;
+    return isOf && isSame && !FINAL_PHASES.includes(status?.phase ?? "");
+  });
 }
 
 /** What a run traded, where the store has it and an hour of it can be played: of its own range, or of its replay's. */
@@ -103,16 +127,26 @@ export const isEmptyHour = (hour: Hour): Promise<boolean> => hasBars(hour).then(
 /** Whether a Replay of an hour is being made: a second click makes no second one. */
 export const isMakingHour = signal(false);
 
-/** Make the Replay, and go to the Deck that shows it. Raises where the store has no bar of it, or the gateway refuses it. */
+/** Play the hour, and go to the Deck that shows it. Raises where the store has no bar of it, or the gateway refuses it. */
 export async function playHour(hour: Hour): Promise<void> {
   if (isMakingHour.peek()) return;
   isMakingHour.value = true;
   try {
     if (await isEmptyHour(hour)) throw new Error(NO_BARS);
-    const made = await send<Resource>("POST", `/api/v1/namespaces/${DEFAULT_NAMESPACE}/replays`, hourManifest(hour));
+    await replays.refresh();
+    const { metadata } = await replayOf(hour);
     await refreshResources();
-    navigate(playedAddress(hour, made.metadata.uid));
+    navigate(playedAddress(hour, metadata.uid));
   } finally {
     isMakingHour.value = false;
   }
+}
+
+/** The Replay of the hour, from its start: the one that plays already, else another one. What has ended takes no seek. */
+async function replayOf(hour: Hour): Promise<Resource> {
+  const path = `/api/v1/namespaces/${DEFAULT_NAMESPACE}/replays`;
+  const playing = playingHour(hour, replays.signal.peek().value ?? []);
+  if (playing === undefined) return send<Resource>("POST", path, hourManifest(hour));
+  await send("POST", `${path}/${playing.metadata.name}/controls`, { seek: hour.end - HOUR_MS, paused: false });
+  return playing;
 }

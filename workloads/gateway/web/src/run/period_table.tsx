@@ -1,5 +1,6 @@
 // Results by month and year: a row for each year, coloured by return.
 import { MISSING, number, percent } from "../format";
+import { ScrollBox } from "../shell/scroll_box";
 import { strength, type YearRow } from "./periods";
 import type { Period } from "./types";
 
@@ -7,7 +8,7 @@ const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "
 
 export function PeriodTable({ rows }: { rows: YearRow[] }) {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Returns by month and year, in percent">
+    <ScrollBox label="Returns by month and year, in percent">
       <table class="heat">
         <thead>
           <tr>
@@ -30,7 +31,7 @@ export function PeriodTable({ rows }: { rows: YearRow[] }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </ScrollBox>
   );
 }
 

@@ -3,6 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { number, time } from "../format";
 import type { Colors } from "../shell/theme";
+import { duration } from "./lengths_of_time";
 import "uplot/dist/uPlot.min.css";
 
 export type PlotOptions = Omit<uPlot.Options, "width" | "height">;
@@ -79,3 +80,15 @@ export const timeAxis = (scheme: Colors): uPlot.Axis => ({
 
 /** The first series of each plot. */
 export const TIME: uPlot.Series = { label: "Time", value: (_, ts) => time(ts) };
+
+/** Lengths of time in days, which a scale without a calendar divides better than milliseconds. */
+export const daysOf = (ms: number): number => ms / DAY_MS;
+
+export const lengthAxis = (scheme: Colors): uPlot.Axis => ({
+  ...axis(scheme),
+  space: 84,
+  values: (_, ticks, _axis, _space, step) => amountTexts(ticks, step).map((text) => `${text} d`),
+});
+
+/** The first series of a plot by the days since a start. */
+export const SINCE_START: uPlot.Series = { label: "Since start", value: (_, days) => duration(days * DAY_MS) };

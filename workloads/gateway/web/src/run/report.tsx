@@ -5,10 +5,12 @@ import { intervalMs } from "../chart/lengths";
 import type { Loadable } from "../data/loadable";
 import { MISSING, number, percent, PRICE_DECIMALS, time } from "../format";
 import { Panel } from "../shell/panel";
+import { ScrollBox } from "../shell/scroll_box";
 import { BarPlot } from "./bar_plot";
 import { equityColumns } from "./curves";
 import { EquityPlot } from "./equity_plot";
 import { ExcursionPlots } from "./excursion_plot";
+import { inOrder } from "./figure_order";
 import { headline, type HeadlineFigure } from "./headline";
 import { InputsText } from "./inputs_panel";
 import { duration } from "./lengths_of_time";
@@ -115,9 +117,9 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
               </>
             )}
           </Panel>
-          <Panel title="Trades" actions={actions?.trades} of={ofTrades} class="wide" empty={noTrades}>
-            {(found) => (
-              <TradesTable rows={found} leftOut={trades?.leftOut ?? null} decimals={decimals} interval={run?.interval ?? ""} chosen={chosen} choose={choose} />
+          <Panel title="Trades" actions={actions?.trades} of={combined(ofTrades, parts.report)} class="wide" empty={([found]) => noTrades(found)}>
+            {([found, { interval }]) => (
+              <TradesTable rows={found} leftOut={trades?.leftOut ?? null} decimals={decimals} interval={interval} chosen={chosen} choose={choose} />
             )}
           </Panel>
           <Panel title="Months and years" of={parts.report} class="wide" empty={({ periods }) => (periods?.length ? null : <p>{untilEnd(parts, "No whole trading day")}</p>)}>
@@ -129,13 +131,13 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
           <Panel title="Hold times" of={ofTrades} empty={noTrades}>
             {(found) => <BarPlot name="Hold times" values={found.map(({ held }) => held)} format={duration} signed={false} />}
           </Panel>
-          <Panel title="Excursions" of={combined(ofTrades, parts.excursions)} empty={([found, { missing }]) => noTrades(found) ?? (missing ? <p>No excursions: {missing}.</p> : null)}>
+          <Panel title="Excursions" class="wide" of={combined(ofTrades, parts.excursions)} empty={([found, { missing }]) => noTrades(found) ?? (missing ? <p>No excursions: {missing}.</p> : null)}>
             {([found]) => <ExcursionPlots rows={found} choose={choose} />}
           </Panel>
           <Panel title="Deepest drawdowns" class="wide" of={parts.report} empty={({ drawdowns }) => (drawdowns?.length ? null : <p>{untilEnd(parts, "No drawdown")}</p>)}>
             {({ drawdowns }) => <Drawdowns rows={drawdowns ?? []} play={actions?.play} />}
           </Panel>
-          <Panel title="Open at the end" of={parts.report} empty={({ positions, orders }) => (positions?.length || orders?.length ? null : <p>{untilEnd(parts, "No open positions, no unfilled orders")}</p>)}>
+          <Panel title="Open at the end" class="wide" of={parts.report} empty={({ positions, orders }) => (positions?.length || orders?.length ? null : <p>{untilEnd(parts, "No open positions, no unfilled orders")}</p>)}>
             {({ positions, orders }) => (
               <>
                 {!!positions?.length && <OpenPositions positions={positions} decimals={decimals} chartOf={actions?.position} />}
@@ -145,7 +147,7 @@ export function Report({ parts, actions, children, chosen, choose }: ReportProps
           </Panel>
         </>
       )}
-      {(hasAccount || run?.metrics) && <Panel title="All figures" of={parts.report} empty={({ metrics }) => (Object.keys(metrics ?? {}).length === 0 ? <p>{untilEnd(parts, "No figures")}</p> : null)}>
+      {(hasAccount || run?.metrics) && <Panel title="All figures" class="wide" of={parts.report} empty={({ metrics }) => (Object.keys(metrics ?? {}).length === 0 ? <p>{untilEnd(parts, "No figures")}</p> : null)}>
         {(run) => <AllFigures run={run} />}
       </Panel>}
       <Panel title="Inputs" of={combined(parts.report, parts.inputs)} class="wide">
@@ -209,37 +211,39 @@ function Headline({ figures }: { figures: HeadlineFigure[] }) {
 
 function Drawdowns({ rows, play }: { rows: Drawdown[]; play: ReportActions["play"] }) {
   return (
-    <table aria-label="Deepest drawdowns">
-      <thead>
-        <tr>
-          <th class="number">Depth</th>
-          <th>Peak</th>
-          <th>Trough</th>
-          <th>Recovered</th>
-          <th class="number">Days</th>
-          {play !== undefined && <th>Play again</th>}
-        </tr>
-      </thead>
-      <tbody>
-        {rows.map(({ percent: depth, peak, trough, end, days }) => (
-          <tr key={peak}>
-            <td class="number">{percent(depth)}</td>
-            <td>{time(peak)}</td>
-            <td>{time(trough)}</td>
-            <td>{end === null ? "not yet" : time(end)}</td>
-            <td class="number">{number(days, 1)}</td>
-            {play !== undefined && <td>{play(trough, "Hour before the trough")}</td>}
+    <ScrollBox label="Deepest drawdowns">
+      <table>
+        <thead>
+          <tr>
+            <th class="number">Depth</th>
+            <th>Peak</th>
+            <th>Trough</th>
+            <th>Recovered</th>
+            <th class="number">Days</th>
+            {play !== undefined && <th>Play again</th>}
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          {rows.map(({ percent: depth, peak, trough, end, days }) => (
+            <tr key={peak}>
+              <td class="number">{percent(depth)}</td>
+              <td>{time(peak)}</td>
+              <td>{time(trough)}</td>
+              <td>{end === null ? "not yet" : time(end)}</td>
+              <td class="number">{number(days, 1)}</td>
+              {play !== undefined && <td>{play(trough, "Hour before the trough")}</td>}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </ScrollBox>
   );
 }
 
 function AllFigures({ run }: { run: RunReport }) {
   return (
     <dl class="facts" aria-label="All figures">
-      {Object.entries(run.metrics ?? {}).map(([name, value]) => (
+      {inOrder(Object.entries(run.metrics ?? {})).map(([name, value]) => (
         <div key={name}>
           <dt>{figureName(name)}</dt>
           <dd title={run.undefined?.[name]}>{value === null ? `– (${run.undefined?.[name] ?? "undefined"})` : figureText(name, value)}</dd>

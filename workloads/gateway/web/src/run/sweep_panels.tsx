@@ -4,6 +4,7 @@ import type { Loadable, Polled } from "../data/loadable";
 import { get } from "../data/request";
 import { MISSING, number, percent, time } from "../format";
 import { Panel } from "../shell/panel";
+import { ScrollBox } from "../shell/scroll_box";
 import { useWatched } from "../shell/watched";
 import { openTrial, trialNumber } from "./chosen_trial";
 import { Choice, HeatMap } from "./heat_map";
@@ -143,7 +144,7 @@ function Windows({ rows, windows: all }: { rows: WindowRow[]; windows: WalkForwa
   return (
     <>
       <p class="note">The equity below is that of all windows, one after another</p>
-      <div class="scroll" tabIndex={0} role="region" aria-label="Each window in-sample and out-of-sample">
+      <ScrollBox label="Each window in-sample and out-of-sample">
         <table>
           <thead>
             <tr>
@@ -172,7 +173,7 @@ function Windows({ rows, windows: all }: { rows: WindowRow[]; windows: WalkForwa
             ))}
           </tbody>
         </table>
-      </div>
+      </ScrollBox>
     </>
   );
 }

@@ -1,5 +1,5 @@
 // The columns of the trades table, and which rows it shows, in which order.
-import { number, percent, size, time } from "../format";
+import { fixed, MISSING, number, percent, signedFixed, size, time } from "../format";
 import { type Order as OrderOf, sortedRows } from "../shell/sorted_rows";
 import { barOf } from "./bar_times";
 import { duration } from "./lengths_of_time";
@@ -42,6 +42,9 @@ const TEXTS: readonly ColumnId[] = ["symbol", "side", "reasons"];
 export const reasons = ({ entry_reason, exit_reason }: TradeRow): string =>
   entry_reason === "" && exit_reason === "" ? "" : `${entry_reason || "–"} → ${exit_reason || "–"}`;
 
+/** A bar that all but reaches the price of the entry tells nothing by its digits: two decimals, and no more. */
+const excursion = (value: number | null, format: (value: number) => string): string => (value === null ? MISSING : `${format(value)} %`);
+
 export const COLUMNS: readonly TradeColumn[] = [
   { id: "seq", title: "#", isNumber: true, text: (row) => String(row.seq) },
   { id: "symbol", title: "Symbol", isNumber: false, text: (row) => row.symbol },
@@ -54,8 +57,8 @@ export const COLUMNS: readonly TradeColumn[] = [
   { id: "exit_price", title: "Exit price", isNumber: true, text: (row, decimals) => number(row.exit_price, decimals(row.symbol)) },
   { id: "pnl_net", title: "Profit", isNumber: true, text: (row) => number(row.pnl_net), tone: (row) => row.pnl_net, leastFirst: true },
   { id: "returnPercent", title: "Return", isNumber: true, text: (row) => percent(row.returnPercent, true), tone: (row) => row.returnPercent, leastFirst: true },
-  { id: "adversePercent", title: "MAE", isNumber: true, text: (row) => percent(row.adversePercent), leastFirst: true },
-  { id: "favourablePercent", title: "MFE", isNumber: true, text: (row) => percent(row.favourablePercent, true) },
+  { id: "adversePercent", title: "MAE", isNumber: true, text: (row) => excursion(row.adversePercent, fixed), leastFirst: true },
+  { id: "favourablePercent", title: "MFE", isNumber: true, text: (row) => excursion(row.favourablePercent, signedFixed) },
   { id: "reasons", title: "Reasons", isNumber: false, text: reasons, long: reasons },
 ];
 

@@ -3,6 +3,7 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { backtests } from "../data/resources";
 import { number, percent, time } from "../format";
 import { AddressLink } from "../shell/router";
+import { ScrollBox } from "../shell/scroll_box";
 import { useAll } from "../shell/watched";
 import { openTrial, rankOf, testsOf } from "./chosen_trial";
 import { Facts, plain } from "./inputs_panel";
@@ -89,7 +90,7 @@ function Around({ trials, trial, objective, direction }: AroundProps) {
       <p class="note">
         {`${number(found.neighbours, 0)}, ${NEIGHBOURS[are]}; median ${figureText(objective, found.median)}, worst ${figureText(objective, found.worst)}`}
       </p>
-      <div class="scroll" tabIndex={0} role="region" aria-label="Neighbours of the trial">
+      <ScrollBox label="Neighbours of the trial">
         <table>
           <thead>
             <tr>
@@ -110,7 +111,7 @@ function Around({ trials, trial, objective, direction }: AroundProps) {
             ))}
           </tbody>
         </table>
-      </div>
+      </ScrollBox>
       {around.length > AROUND_SHOWN && <p class="note">{`The best ${AROUND_SHOWN} of ${number(around.length, 0)} neighbours`}</p>}
     </>
   );
@@ -126,7 +127,7 @@ function Tests({ windows, trial }: { windows: readonly WalkForwardWindow[]; tria
       <h3>Its test windows</h3>
       <p class="note">{chosen + other}</p>
       {shown.length > 0 && (
-        <div class="scroll" tabIndex={0} role="region" aria-label="Test windows of the trial">
+        <ScrollBox label="Test windows of the trial">
           <table>
             <thead>
               <tr>
@@ -151,7 +152,7 @@ function Tests({ windows, trial }: { windows: readonly WalkForwardWindow[]; tria
               ))}
             </tbody>
           </table>
-        </div>
+        </ScrollBox>
       )}
     </>
   );

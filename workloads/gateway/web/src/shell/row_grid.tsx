@@ -1,16 +1,18 @@
 // A long table: only the rows in sight are drawn, heads sort it, and the keyboard moves in it.
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { isPhone } from "./screen";
+import { useScrollHint } from "./scroll_box";
 import type { Order } from "./sorted_rows";
 import { useVirtualRows } from "./virtual_rows";
+import { widestTexts } from "./widest";
 
 const ROW_HEIGHT = 28;
 const PHONE_ROW_HEIGHT = 44;
 const PAGE_ROWS = 10;
 
 export interface GridColumn<Row, Id extends string> {
-  /** A text that is cut where it is long; all of it is where the pointer rests. */
+  /** A text that has two lines, and is cut where it is longer; all of it is where the pointer rests. */
   long?: (row: Row) => string;
   id: Id;
   title: string;
@@ -47,6 +49,9 @@ export function RowGrid<Row, Id extends string>(props: RowGridProps<Row, Id>) {
   const rowHeight = isPhone.value ? PHONE_ROW_HEIGHT : ROW_HEIGHT;
   const { items, inSight, above, below, scrollTo } = useVirtualRows(rows.length, rowHeight, () => place.current);
   const [first, last] = inSight;
+  useScrollHint(place);
+  // An order changes no width.
+  const widths = useMemo(() => columns.map(({ cell }) => widestTexts(rows, cell)), [rows.length, filter, columns.length]);
   useEffect(() => onSight?.(rows.slice(first, last + 1)), [rows, first, last]);
   useEffect(() => {
     setActive(0);
@@ -92,6 +97,7 @@ export function RowGrid<Row, Id extends string>(props: RowGridProps<Row, Id>) {
           </tr>
         </thead>
         <tbody role="rowgroup">
+          <Widest texts={widths} columns={columns} />
           <Space height={above} columns={columns.length} />
           {items.map(({ index }) => {
             const row = rows[index];
@@ -111,7 +117,7 @@ export function RowGrid<Row, Id extends string>(props: RowGridProps<Row, Id>) {
               >
                 {columns.map((column) => (
                   <td role="gridcell" class={cellClass(column, row)} data-long={column.long?.(row) === undefined ? undefined : ""} title={column.long?.(row)} key={column.id}>
-                    {column.cell(row)}
+                    {column.long === undefined ? column.cell(row) : <div>{column.cell(row)}</div>}
                   </td>
                 ))}
               </tr>
@@ -151,6 +157,19 @@ function cellClass<Row, Id extends string>(column: GridColumn<Row, Id>, row: Row
   const value = column.tone?.(row) ?? 0;
   const tone = value > 0 ? "up" : value < 0 ? "down" : "";
   return [column.isNumber ? "number" : "", tone].filter((each) => each !== "").join(" ") || undefined;
+}
+
+/** A row without height: with it the columns are as wide as all rows need, whichever of them are drawn. */
+function Widest<Row, Id extends string>({ texts, columns }: { texts: readonly string[][]; columns: readonly GridColumn<Row, Id>[] }) {
+  return (
+    <tr class="widest" role="presentation" aria-hidden="true">
+      {columns.map(({ id, long }, at) => (
+        <td key={id} data-long={long === undefined ? undefined : ""}>
+          {(texts[at] ?? []).map((text) => <div data-text={text} key={text} />)}
+        </td>
+      ))}
+    </tr>
+  );
 }
 
 const Space = ({ height, columns }: { height: number; columns: number }) =>

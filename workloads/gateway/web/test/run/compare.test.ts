@@ -17,6 +17,23 @@ describe("curves on one scale", () => {
   });
 });
 
+describe("curves of times that are apart", () => {
+  const run = (...points: [ts: number, value: number][]) => ({ cash: 100, curve: points.map(([ts, value]) => equityRow(ts, value, 0)) });
+  it("begin at one place, by the time since their start", () => {
+    const found = normalised([run([1_000, 100], [1_010, 90], [1_030, 80]), run([5_000, 100], [5_020, 120]), run()]);
+    expect(found).toEqual({
+      isAligned: true, ts: [0, 10, 20, 30], values: [[100, 90, 90, 80], [100, 100, 120, null], [null, null, null, null]],
+    });
+  });
+  it("are apart where none has points between them", () => {
+    const isAligned = (...runs: ReturnType<typeof run>[]) => normalised(runs).isAligned;
+    expect(isAligned(run([0, 1], [10, 1]), run([5, 1], [20, 1]))).toBe(false);
+    expect(isAligned(run([0, 1], [10, 1]), run([10, 1], [20, 1]))).toBe(true); // one follows the other
+    expect(isAligned(run([30, 1], [40, 1]), run([0, 1], [50, 1]), run([45, 1], [46, 1]))).toBe(false); // one is around both
+    expect([isAligned(), isAligned(run()), isAligned(run([0, 1]))]).toEqual([false, false, false]);
+  });
+});
+
 describe("trades that differ", () => {
   const same = trade({ entry_ts: 1, exit_ts: 2, seq: 7 });
   it("are missing in a run, or have other prices or sizes", () => {
@@ -43,7 +60,8 @@ describe("figures", () => {
     expect(differences([1, 3, null, 0.5])).toEqual([0, 2, null, -0.5]);
     expect(differences([null, 3])).toEqual([null, null]);
     expect([differs([1, 1, 1]), differs([1, null]), differs([{ a: 1 }, { a: 1 }])]).toEqual([false, true, false]);
-    expect([null, 0, 2, -0.001].map(differenceText)).toEqual(["", "=", "+2.00", "-0.001"]);
+    expect([null, 0, 2, -0.001].map((each) => differenceText(each))).toEqual(["", "=", "+2.00", "-0.001"]);
+    expect([null, 0, 88, -3].map((each) => differenceText(each, true))).toEqual(["", "=", "+88", "-3"]);
   });
   it("of trades have prices by the scale of the symbol, and sizes with their digits", () => {
     const decimals = commonDecimals([{ decimals: { "EUR/USD": 4 } }, { decimals: { "EUR/USD": 5, "BTC/USD": 1 } }]);

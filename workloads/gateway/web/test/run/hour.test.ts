@@ -4,7 +4,9 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Resource } from "../../src/data/types";
 import { given, initialValues } from "../../src/new/fields";
 import { FORMS, manifestOf } from "../../src/new/forms";
-import { freeName, hasBars, hourAddress, hourManifest, hourOfRun, isEmptyHour, NO_BARS, playedAddress, playHour, playObstacle, storedMarketOf } from "../../src/run/hour";
+import {
+  freeName, hasBars, hourAddress, hourManifest, hourOfRun, isEmptyHour, NO_BARS, playedAddress, playHour, playingHour, playObstacle, storedMarketOf,
+} from "../../src/run/hour";
 import { report } from "./made";
 
 const END = Date.UTC(2018, 3, 5, 12);
@@ -106,6 +108,21 @@ describe("an hour that is played at once", () => {
     vi.stubGlobal("fetch", () => Promise.reject(new Error("down")));
     expect(await isEmptyHour(hour)).toBe(false);
   });
+  const existing = (name: string, phase: string, changed = {}, namespace = "default") => {
+    const { source } = hourManifest(hour)["spec"] as { source: { store: object } };
+    return { metadata: { name, namespace, uid: `of ${name}` }, spec: { source: { store: { ...source.store, ...changed } } }, status: { phase } } as unknown as Resource;
+  };
+  it("is played by the Replay of it that has not ended", () => {
+    const found = (...known: Resource[]) => playingHour({ ...hour, name: "cross-hour-3" }, known)?.metadata.name;
+    const ended = existing("cross-hour", "Complete");
+    expect(found(ended, existing("cross-hour-2", "Paused"))).toBe("cross-hour-2");
+    expect(found(existing("cross-hour", "Running", { from: "2018-04-05T11:00:00.000Z" }))).toBe("cross-hour");
+    const others = [
+      ended, existing("cross-hour", "Running", { to: "2018-04-05T12:30:00Z" }), existing("cross-hour", "Running", { symbols: ["BTC/USD"] }),
+      existing("other-hour", "Running"), existing("cross", "Running"), existing("cross-hour", "Running", {}, "team"),
+    ];
+    for (const other of others) expect(found(other)).toBeUndefined();
+  });
   it("is not made without a bar, and once by two clicks", async () => {
     answer({});
     await expect(playHour(hour)).rejects.toThrow(NO_BARS);
@@ -113,5 +130,17 @@ describe("an hour that is played at once", () => {
     answer({ "coinbase:BTC/USD": [{ ts: 1 }] });
     await Promise.all([expect(playHour(hour)).rejects.toThrow("not here"), playHour(hour)]);
     expect(asked.filter((each) => each.startsWith("POST"))).toEqual(["POST /api/v1/namespaces/default/replays"]);
+  });
+  it("is sought to its start where it plays already", async () => {
+    const sent: [string, unknown][] = [];
+    vi.stubGlobal("fetch", (address: string, init?: RequestInit) => {
+      const { pathname } = new URL(address, "http://x");
+      if (init?.method === "POST") sent.push([pathname, JSON.parse(init.body as string)]);
+      const bodies: Record<string, object> = { "/api/v1/bars": { bars: [{ ts: 1 }] }, "/api/v1/replays": { replays: [existing("cross-hour", "Paused")] } };
+      return Promise.resolve(new Response(JSON.stringify(bodies[pathname] ?? { feeds: [], backtests: [] })));
+    });
+    await playHour(hour);
+    expect(sent).toEqual([["/api/v1/namespaces/default/replays/cross-hour/controls", { seek: END - 3_600_000, paused: false }]]);
+    expect(new URLSearchParams(location.search).get("replay")).toBe("of cross-hour");
   });
 });

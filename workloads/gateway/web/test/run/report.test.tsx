@@ -140,6 +140,11 @@ describe("a report", () => {
     const place = drawn({ ...PARTS, trades: loaded({ trades: [trade({ pnl_net: 1 })], leftOut: 0 }) });
     expect(panel(place, "Where it lost most")).toBeNull();
   });
+  it("shows trades once it knows the length of the bars that they are of", () => {
+    const waiting = panel(drawn({ ...PARTS, report: LOADING }), "Trades");
+    expect([waiting.querySelector(".loading") === null, waiting.querySelector("table")]).toEqual([false, null]);
+    expect(panel(drawn(PARTS), "Trades").querySelector("table")).not.toBeNull();
+  });
   it("has states of their own for its parts: what is known is in sight", () => {
     const place = drawn({ ...PARTS, trades: { value: null, error: "no database" }, inputs: LOADING });
     const states = ["Equity", "Trades", "Hold times", "Inputs"].map((title) => panel(place, title).dataset["state"]);

@@ -57,6 +57,10 @@ describe("the table of trades", () => {
     const texts = Object.fromEntries(COLUMNS.map(({ id, text }) => [id, text({ ...ROWS[0]!, entry_price: 0.00001234, entry_ts: 60_000 }, () => 8, "1m")]));
     expect(texts["entry_price"]).toBe("0.00001234");
     expect(COLUMNS.find(({ id }) => id === "size")?.text({ ...ROWS[0]!, size: 1.28 }, () => 2, "1m")).toBe("1.28");
+    const excursions = (adversePercent: number | null, favourablePercent: number | null) =>
+      ["adversePercent", "favourablePercent"].map((each) => COLUMNS.find(({ id }) => id === each)?.text({ ...ROWS[0]!, adversePercent, favourablePercent }, () => 2, "1m"));
+    expect(excursions(-0.000137, 0.000137)).toEqual(["0.00 %", "+0.00 %"]);
+    expect([...excursions(-1.236, 2), ...excursions(null, null)]).toEqual(["-1.24 %", "+2.00 %", "–", "–"]);
     expect([texts["returnPercent"], texts["held"], texts["entry_ts"]]).toEqual(["+15.00 %", "1 min", "1970-01-01 00:00"]);
     expect(ROWS.map(reasons)).toEqual(["", "– → stop", "", ""]);
   });
