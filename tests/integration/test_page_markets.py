@@ -213,7 +213,8 @@ def test_what_is_missing_is_found_opened_and_fetched(gateway: Gateway, page: Pag
         expect(page.get_by_label(name, exact=True)).to_have_value(value)
     expect(page.get_by_label("History alone")).to_be_checked()
     page.go_back()
-    rows.nth(0).locator(".days").click()  # in the middle: the hole of ETH
+    expect(rows.nth(0)).to_contain_text("coinbase:ETH/USD, 1m")  # the order follows what is loaded
+    rows.nth(0).locator(".days").click()  # in the middle: its hole
     expect(chart).to_have_attribute("data-sight-first", str(T0 + (1_600 - 40) * MINUTE))
 
 

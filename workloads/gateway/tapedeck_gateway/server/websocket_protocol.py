@@ -49,6 +49,13 @@ class LimitedWebSocketProtocol(ReadDeadline, WebSocketsSansIOProtocol):
         super().keepalive_timeout()
         self.expect_read()
 
+    def shutdown(self) -> None:
+        """Close for a stop of the server, also where the client's close frame has arrived: uvicorn would fail then."""
+        try:
+            super().shutdown()
+        except InvalidState:
+            self.transport.close()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.cancel_read_deadline()
         super().connection_lost(exc)

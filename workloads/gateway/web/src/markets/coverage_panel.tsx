@@ -7,6 +7,7 @@ import { number } from "../format";
 import { Choice } from "../run/heat_map";
 import { Panel } from "../shell/panel";
 import { setQuery } from "../shell/router";
+import { whenResized } from "../shell/resized";
 import { useAll } from "../shell/watched";
 import { type CoveredSeries, leadText, nameOf, rowsOf, seriesOf, startOf } from "./coverage";
 import { axisOf, type DayAxis } from "./coverage_axis";
@@ -109,14 +110,12 @@ function useWidth() {
   const [width, setWidth] = useState(STRIP_WIDTH);
   useEffect(() => {
     const { current } = list;
-    if (current === null || typeof ResizeObserver === "undefined") return;
+    if (current === null) return;
     const measure = () => {
       const drawn = current.previousElementSibling?.querySelector(".ticks")?.clientWidth ?? 0;
       if (drawn > 0) setWidth(Math.ceil(drawn / 30) * 30);
     };
-    const observer = new ResizeObserver(measure);
-    observer.observe(current);
-    return () => observer.disconnect();
+    return whenResized([current], measure);
   }, []);
   return [list, width] as const;
 }

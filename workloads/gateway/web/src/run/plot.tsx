@@ -2,6 +2,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { number, time } from "../format";
+import { whenResized } from "../shell/resized";
 import type { Colors } from "../shell/theme";
 import { duration } from "./lengths_of_time";
 import "uplot/dist/uPlot.min.css";
@@ -22,10 +23,9 @@ export function Plot(props: { options: PlotOptions; data: uPlot.AlignedData; hei
     const size = () => ({ width: Math.max(parent.clientWidth, 120), height: props.height });
     const made = new uPlot({ padding: ROOM, ...props.options, ...size() }, props.data, parent);
     [plot.current, drawn.current] = [made, props.data];
-    const observer = new ResizeObserver(() => made.setSize(size()));
-    observer.observe(parent);
+    const end = whenResized([parent], () => made.setSize(size()));
     return () => {
-      observer.disconnect();
+      end();
       made.destroy();
       plot.current = null;
     };

@@ -1,6 +1,7 @@
 // A box that scrolls sideways, and fades where more of it is: a table that is cut looks whole on a phone, which shows no bar.
 import type { ComponentChildren, RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { whenResized } from "./resized";
 
 /** Less than this is the rounding of a screen's pixels. */
 const SLACK = 2;
@@ -23,11 +24,10 @@ export function useScrollHint(place: RefObject<HTMLElement | null>, startsAtEnd 
     if (startsAtEnd) box.scrollLeft = box.scrollWidth;
     tell();
     box.addEventListener("scroll", tell, { passive: true });
-    const observer = typeof ResizeObserver === "undefined" ? null : new ResizeObserver(tell);
-    for (const each of [box, ...box.children]) observer?.observe(each);
+    const end = whenResized([box, ...box.children], tell);
     return () => {
       box.removeEventListener("scroll", tell);
-      observer?.disconnect();
+      end();
     };
   }, []);
 }
