@@ -22,6 +22,10 @@ _KEYS = {"Shift": "\ue008", "Control": "\ue009", "Enter": "\ue007", "ArrowLeft":
 _LOAD_SECONDS = 60.0
 
 
+class PageLeft(RuntimeError):
+    """An expression was not evaluated: its document was unloaded."""
+
+
 class Driver(Protocol):
     """What each browser's protocol does in its own way."""
 
@@ -29,7 +33,7 @@ class Driver(Protocol):
         """Begin to load a page, with KEEP_PROBLEMS before its own scripts where the protocol has a way to do that."""
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression: JSON."""
+        """The value of a JavaScript expression: JSON. May raise PageLeft while a page is being loaded."""
 
     def perform(self, actions: list[Json]) -> None:
         """Perform the actions of input devices, as WebDriver writes them."""
@@ -54,9 +58,16 @@ class DrivenPage:
         self._former_problems = self.problems()
         self.evaluate("window.isLeft = true")
         self._driver.open(url)
-        eventually(lambda: not self.evaluate("window.isLeft"), _LOAD_SECONDS, what=f"the document of {url}")
+        eventually(self._is_loaded, _LOAD_SECONDS, what=f"the document of {url}")
         self.evaluate(f"({KEEP_PROBLEMS})()")
         eventually(lambda: self.count("#page > *") > 0, _LOAD_SECONDS, what=f"the page of {url}")
+
+    def _is_loaded(self) -> bool:
+        """Whether the document is another one than that which was marked."""
+        try:
+            return not self.evaluate("window.isLeft")
+        except PageLeft:
+            return False
 
     def of(self, selector: str, expression: str) -> Any:
         """The value of an expression of the element ``e``; None where there is no such element."""
@@ -89,17 +100,23 @@ class DrivenPage:
         return found
 
     def click(self, selector: str) -> None:
-        """Click the middle of an element that is shown and not disabled."""
+        """Click the middle of an element that is shown, stands still and is not disabled or covered."""
         eventually(lambda: self.of(selector, "!e.disabled && e.checkVisibility()"), what=f"{selector} to click")
         self.of(selector, "void e.scrollIntoView({ block: 'nearest' })")
-        box = self.box(selector)
-        x, y = (box["left"] + box["right"]) / 2, (box["top"] + box["bottom"]) / 2
+        x, y = eventually(lambda: self._steady_middle(selector), what=f"{selector} to stand still")
         steps = [
             {"type": "pointerMove", "x": int(x), "y": int(y)},
             {"type": "pointerDown", "button": 0},
             {"type": "pointerUp", "button": 0},
         ]
         self._driver.perform([{"type": "pointer", "id": "mouse", "actions": steps}])
+
+    def _steady_middle(self, selector: str) -> tuple[float, float] | None:
+        """The middle of an element; None where it moves, as a list does that is being loaded, or is covered."""
+        before, after = self.box(selector), self.box(selector)
+        x, y = (after["left"] + after["right"]) / 2, (after["top"] + after["bottom"]) / 2
+        is_reached = self.of(selector, f"e.contains(document.elementFromPoint({x}, {y}))")
+        return (x, y) if before == after and is_reached else None
 
     def press(self, keys: str) -> None:
         """Press a key, after those that are held meanwhile: ``Shift+ArrowRight``."""

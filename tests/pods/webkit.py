@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from pods.driven_page import PageLeft
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import processes
 from tapedeck_deck.embedded.ports import free_port
@@ -56,7 +57,8 @@ class WebKit:
     def _post(self, path: str, body: Json) -> Any:
         answer = self._client.post(f"/session{self._session}{path}", json=body)
         if answer.is_error:
-            raise RuntimeError(f"{path}: {answer.text}")
+            error = PageLeft if "before the unload event" in answer.text else RuntimeError
+            raise error(f"{path}: {answer.text}")
         return answer.json()["value"]
 
 
