@@ -22,6 +22,7 @@ PROGRAM = shutil.which("WebKitWebDriver")
 SCREEN = shutil.which("Xvfb")
 _BROWSERS = "lib/*/webkit2gtk-*/MiniBrowser"
 _ANSWER_SECONDS = 120.0  # for a busy machine
+_SCRIPT_SECONDS = 20.0
 # The buttons above the page are narrow, so that a window can be as narrow as a phone.
 _STYLE = "button, entry { min-width: 0; margin: 0; padding: 0; border: 0 }"
 
@@ -32,7 +33,7 @@ class WebKit:
     def __init__(self, client: httpx.Client, *, dark: bool) -> None:
         self._client = client
         options = {"binary": _mini_browser(), "args": ["--automation", *(["--dark-mode"] if dark else [])]}
-        wanted = {"pageLoadStrategy": "none", "webkitgtk:browserOptions": options}
+        wanted = {"pageLoadStrategy": "eager", "webkitgtk:browserOptions": options}
         self._session = ""
         made = self._post("", {"capabilities": {"alwaysMatch": wanted}})
         self._session = f"/{made['sessionId']}"
@@ -41,7 +42,10 @@ class WebKit:
         self._post("/url", {"url": url})
 
     def evaluate(self, expression: str) -> Any:
-        return self._post("/execute/sync", {"script": f"return {expression}", "args": []})
+        try:
+            return self._post("/execute/sync", {"script": f"return {expression}", "args": []}, _SCRIPT_SECONDS)
+        except httpx.ReadTimeout as error:  # the driver forgets a script whose document is unloaded
+            raise PageLeft(expression) from error
 
     def perform(self, actions: list[Json]) -> None:
         self._post("/actions", {"actions": actions})
@@ -54,8 +58,8 @@ class WebKit:
     def close(self) -> None:
         self._client.delete(f"/session{self._session}").raise_for_status()
 
-    def _post(self, path: str, body: Json) -> Any:
-        answer = self._client.post(f"/session{self._session}{path}", json=body)
+    def _post(self, path: str, body: Json, seconds: float = _ANSWER_SECONDS) -> Any:
+        answer = self._client.post(f"/session{self._session}{path}", json=body, timeout=seconds)
         if answer.is_error:
             error = PageLeft if "before the unload event" in answer.text else RuntimeError
             raise error(f"{path}: {answer.text}")
