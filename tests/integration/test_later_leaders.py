@@ -62,12 +62,12 @@ def test_the_recorder_reads_no_further_before_it_has_compared_its_offsets(machin
 
         def all_compared() -> bool:
             read.update((message.topic(), message.partition()) for message in reader.read(0.1))
-            return grown <= reader.out_of_range
+            return grown <= reader.suspended
 
         eventually(all_compared)
         assert not read & grown
         reader.reset_positions()
-        assert not reader.out_of_range
+        assert not reader.suspended
         assert eventually(lambda: reader.read(0.1))
     finally:
         reader.close()

@@ -43,9 +43,9 @@ class TopicWatcher:
     def poll(self) -> None:
         """Handle a finished inspection, or start one if it is time. Never waits for the broker."""
         if self._inspection is None:
-            if out_of_range := frozenset(self._consumer.out_of_range):
+            if suspended := frozenset(self._consumer.suspended):
                 self._writers.drain()  # nothing more is read of these, so what is stored stays as it is
-                self._inspect(self._offsets.stored(out_of_range))
+                self._inspect(self._offsets.stored(suspended))
             elif time.monotonic() > self._next_inspection:
                 self._inspect({})
         elif self._inspection.done():
@@ -76,7 +76,7 @@ class TopicWatcher:
     def _apply(self, state: TopicState) -> None:
         if not self._offsets.has_topic_ids(state.topic_ids):
             self._restart_with(state.topic_ids)
-        elif self._consumer.out_of_range:
+        elif self._consumer.suspended:
             self._continue(state.logs)
 
     def _restart_with(self, topic_ids: dict[str, str]) -> None:
@@ -96,7 +96,7 @@ class TopicWatcher:
         A position that another recorder has stored in the meantime is inspected again.
         """
         self._writers.drain()
-        for partition, stored in self._offsets.stored(self._consumer.out_of_range & logs.keys()).items():
+        for partition, stored in self._offsets.stored(self._consumer.suspended & logs.keys()).items():
             state = logs[partition]
             if stored == state.recorded and (reason := _missing(state)):
                 self._writers.write_now(_correction(partition, state, reason))

@@ -33,6 +33,13 @@ describe("a resource of the lists", () => {
     expect(deleted).toEqual(["/api/v1/namespaces/default/replays/tape"]);
     expect(place.querySelector("dialog")).toBeNull();
   });
+  it("is deleted once where the button is pressed twice", async () => {
+    const deleted = await asked();
+    button("Delete it")?.click();
+    button("Delete it")?.click();
+    await eventually(() => expect(button("Delete Replay tape")).toBeUndefined());
+    expect(deleted).toHaveLength(1);
+  });
   it("is kept where the answer is no", async () => {
     const deleted = await asked();
     button("Keep it")?.click();

@@ -47,8 +47,8 @@ class RecordConsumer:
     """Reads the partitions that the group assigned to this recorder.
 
     ``drain`` is called before partitions are revoked: when it returns, everything read is committed.
-    ``load_positions`` returns the next position of each partition. ``out_of_range`` are the partitions whose log does
-    not continue there, or may not since it has another leader; they are not read until ``reset_positions``.
+    ``load_positions`` returns the next position of each partition. ``suspended`` are the partitions that are not read
+    until ``reset_positions``: their log does not continue at that position, or may not, since it has another leader.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class RecordConsumer:
         self._leaders: Mapping[Partition, int | None] = {}  # their epochs, when the positions were compared
         self._assignments = 0
         self.assigned: set[Partition] = set()
-        self.out_of_range: set[Partition] = set()
+        self.suspended: set[Partition] = set()
 
     def open(self) -> None:
         """Join the group."""
@@ -106,9 +106,9 @@ class RecordConsumer:
             # Partitions were reassigned while these were read: start again at the stored offsets.
             self.reset_positions()
             return []
-        self.out_of_range |= of_later_leaders(messages, self._leaders)
-        if self.out_of_range:
-            messages = [message for message in messages if message_partition(message) not in self.out_of_range]
+        self.suspended |= of_later_leaders(messages, self._leaders)
+        if self.suspended:
+            messages = [message for message in messages if message_partition(message) not in self.suspended]
         return messages
 
     def reset_positions(self) -> None:
@@ -118,7 +118,7 @@ class RecordConsumer:
 
     def positions(self) -> dict[Partition, LogPosition]:
         """The next position to read, after the last message and after transaction markers."""
-        readable = self.assigned - self.out_of_range
+        readable = self.assigned - self.suspended
         positions = self._consumer.position([TopicPartition(*partition) for partition in readable])
         return {(p.topic, p.partition): from_topic_partition(p) for p in positions if p.offset >= 0}
 
@@ -172,7 +172,7 @@ class RecordConsumer:
         _wait_for_position_reset(client, readable)
         self._set_assigned(set(partitions))
         LAG.assign(positions)
-        self.out_of_range |= lost
+        self.suspended |= lost
 
     @stamina.retry(on=is_transient, attempts=6, timeout=30.0)  # a new topic has no leader yet
     def _compare(
@@ -186,7 +186,7 @@ class RecordConsumer:
     def _set_assigned(self, partitions: set[Partition]) -> None:
         self._assignments += 1
         self.assigned = partitions
-        self.out_of_range.clear()
+        self.suspended.clear()
         metrics.PARTITIONS.set(len(partitions))
 
     def _is_error(self, message: Message) -> bool:
@@ -195,7 +195,7 @@ class RecordConsumer:
         if error is None:
             return False
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            self.out_of_range.add(message_partition(message))
+            self.suspended.add(message_partition(message))
             return True
         failure = KafkaException(error)
         # A broker that has just started may not know its topics yet.

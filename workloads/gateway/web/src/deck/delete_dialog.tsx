@@ -18,6 +18,7 @@ const CONSEQUENCES: Readonly<Record<Resource["kind"], string>> = {
 export function DeleteDialog() {
   const resource = doomed.value;
   const problem = useSignal("");
+  const isSent = useSignal(false);
   if (resource === null) return null;
   const { kind, metadata: { name, namespace } } = resource;
   const close = () => {
@@ -25,12 +26,16 @@ export function DeleteDialog() {
     doomed.value = null;
   };
   const remove = async () => {
+    if (isSent.value) return;
+    isSent.value = true;
     try {
       await send("DELETE", `/api/v1/namespaces/${namespace}/${kind.toLowerCase()}s/${name}`);
       close();
       await refreshResources();
     } catch (error) {
       problem.value = messageOf(error);
+    } finally {
+      isSent.value = false;
     }
   };
   return (
@@ -39,7 +44,7 @@ export function DeleteDialog() {
       {problem.value !== "" && <p class="down" role="alert">{problem.value}</p>}
       <div class="choices">
         <button onClick={close}>Keep it</button>
-        <button class="down" onClick={() => void remove()}>Delete it</button>
+        <button class="down" disabled={isSent.value} onClick={() => void remove()}>Delete it</button>
       </div>
     </Modal>
   );

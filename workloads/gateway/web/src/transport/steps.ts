@@ -1,13 +1,10 @@
 // Steps of one bar of the chart, from virtual time: how many intervals of the replay they are, or what time is sought.
-import { openOf } from "../chart/lengths";
+import { closeOf, openOf } from "../chart/lengths";
 import type { Resolution } from "../data/types";
 
 /** The end of the bar that virtual time is in, or that follows it. */
 export function nextClose(position: number, length: Resolution): number {
-  const opened = openOf(position + 1, length);
-  if (!length.interval.endsWith("M")) return opened + length.width_ms;
-  const date = new Date(opened);
-  return Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1);
+  return closeOf(openOf(position + 1, length), length);
 }
 
 /** How many intervals of ``base`` milliseconds end the next ``bars`` bars. */
