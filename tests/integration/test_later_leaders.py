@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import pytest
 import stamina
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from pods.machine import Machine, lose_tail
 from pods.recorder import ends
@@ -116,11 +116,19 @@ def test_records_of_known_leaders_are_read_on(machine: Machine) -> None:
     machine.broker.kill()
     machine.broker.start()
     machine.publish(100)
-    leaders = leader_epochs(admin(machine.connections, "tests"), known)
+    leaders = patient(leader_epochs)(admin(machine.connections, "tests"), known)
+    reached = ends(machine.broker.bootstrap)
     reader = consumer(machine.connections, "tests", "tests", {"auto.offset.reset": "earliest"})
     try:
         reader.assign([TopicPartition(*place, 0) for place in known])
-        records = eventually(lambda: [each for each in reader.consume(10_000, 5.0) if each.error() is None])
+        records: list[Message] = []
+
+        def all_read() -> bool:
+            records.extend(each for each in reader.consume(10_000, 1.0) if each.error() is None)
+            positions = reader.position([TopicPartition(*place) for place in known])
+            return all(each.offset >= reached[each.topic, each.partition] for each in positions)
+
+        eventually(all_read, progress=lambda: len(records))
         assert len({each.leader_epoch() for each in records}) > 1
         assert of_later_leaders(records, leaders) == set()
         former = {place: epoch - 1 for place, epoch in leaders.items() if epoch is not None}
