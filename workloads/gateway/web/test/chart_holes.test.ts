@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { HoleLayer, longest, MARKED_MAX } from "../src/chart/hole_layer";
 import { holesBetween, missingText } from "../src/chart/holes";
 import { MINUTE } from "../src/chart/lengths";
-import { expectedBars, parseSession } from "../src/chart/session";
+import { expectedBars, hasKnownHours, parseSession } from "../src/chart/session";
 import type { Bar, Resolution } from "../src/data/types";
 import type { Colors } from "../src/shell/theme";
 
@@ -15,6 +15,13 @@ const HOUR: Resolution = { resolution: "60", interval: "1h", width_ms: H, origin
 const DAY: Resolution = { resolution: "1D", interval: "1d", width_ms: D, origin_ms: 0 };
 const MONTH: Resolution = { resolution: "1M", interval: "1M", width_ms: 31 * D, origin_ms: 0 };
 const NEW_YORK = parseSession("0930-1600:23456", "America/New_York");
+
+describe("the hours of a market", () => {
+  it.each([
+    ["crypto", "24x7", true], ["stock", "24x7", false], ["stock", "0930-1600:23456", true], ["forex", "24x7", false], ["transform", "24x7", false],
+  ])("of a %s with %s are known: %s", (type, session, isKnown) =>
+    expect(hasKnownHours({ type, session, timezone: "America/New_York" })).toBe(isKnown));
+});
 
 describe("a hole between two bars", () => {
   it("has as many bars as are missing", () => {

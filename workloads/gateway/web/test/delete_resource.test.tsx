@@ -40,6 +40,18 @@ describe("a resource of the lists", () => {
     await eventually(() => expect(button("Delete Replay tape")).toBeUndefined());
     expect(deleted).toHaveLength(1);
   });
+  it("makes room for the form that asks for a token, and tells of no former refusal", async () => {
+    await asked();
+    vi.stubGlobal("fetch", () => Promise.resolve(new Response(JSON.stringify({ detail: "token: got none" }), { status: 401 })));
+    button("Delete it")?.click();
+    await eventually(() => expect([place.querySelector("dialog"), place.querySelector("#login") !== null]).toEqual([null, true]));
+    button("Only watch")?.click();
+    await eventually(() => expect(place.querySelector("#login")).toBeNull());
+    button("Delete Replay tape")?.click();
+    await eventually(() => expect(place.querySelector("dialog")?.textContent).toContain("Stored bars"));
+    expect(place.querySelector("dialog [role=alert]")).toBeNull();
+    button("Keep it")?.click();
+  });
   it("is kept where the answer is no", async () => {
     const deleted = await asked();
     button("Keep it")?.click();

@@ -18,7 +18,7 @@ import { HoleLayer } from "./hole_layer";
 import { closeOf, shownResolution } from "./lengths";
 import { type ChartEvents, PriceChart } from "./price_chart";
 import { RunLayer, type ShownRun } from "./run_layer";
-import { parseSession } from "./session";
+import { hasKnownHours, parseSession } from "./session";
 import { TradeLayer } from "./trade_layer";
 
 /** Between two requests for a series that could not be had. */
@@ -278,6 +278,7 @@ export class ChartModel {
   }
 
   private addHoles({ length, info }: ShownSeries): void {
+    if (!hasKnownHours(info)) return; // each night and weekend would be marked
     const { chart } = this;
     const placeBefore = (ts: number) => {
       const middle = chart.coordinateOf(ts);

@@ -1,5 +1,5 @@
 // When a market trades, by UDF's text of its session, and how many bars it expects between two times. Times are milliseconds UTC.
-import type { Resolution } from "../data/types";
+import type { Resolution, SymbolInfo } from "../data/types";
 import { closeOf } from "./lengths";
 import { partsIn, zoneName } from "./time_zone";
 
@@ -22,6 +22,10 @@ export function parseSession(text: string, zone: string): Session | null {
   const opens = minutes(open);
   return { opens: opens < closes ? opens : opens - DAY_MS / MINUTE_MS, closes, days, zone: zoneName("exchange", zone) };
 }
+
+/** Whether it is known when a market trades. Without a session one of crypto never closes, and of another nobody has said when it does. */
+export const hasKnownHours = ({ type, session, timezone }: Pick<SymbolInfo, "type" | "session" | "timezone">): boolean =>
+  type === "crypto" || parseSession(session, timezone) !== null;
 
 /** How many bars open from one time on, before another, while the market trades: as the gateway's coverage counts them. */
 export function expectedBars(from: number, to: number, length: Resolution, session: Session | null): number {

@@ -91,6 +91,7 @@ export interface SymbolListing {
 
 export interface SymbolInfo {
   ticker: string;
+  type: string;
   pricescale: number;
   /** Above 0 where prices are told in parts of a pip. */
   minmove2: number;

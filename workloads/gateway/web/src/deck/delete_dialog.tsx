@@ -15,16 +15,12 @@ const CONSEQUENCES: Readonly<Record<Resource["kind"], string>> = {
   Backtest: "It ends where it is. Its results stay, and can be compared.",
 };
 
-export function DeleteDialog() {
-  const resource = doomed.value;
+export const DeleteDialog = () => (doomed.value === null ? null : <Question resource={doomed.value} key={doomed.value.metadata.uid} />);
+
+function Question({ resource: { kind, metadata: { name, namespace } } }: { resource: Resource }) {
   const problem = useSignal("");
   const isSent = useSignal(false);
-  if (resource === null) return null;
-  const { kind, metadata: { name, namespace } } = resource;
-  const close = () => {
-    problem.value = "";
-    doomed.value = null;
-  };
+  const close = () => (doomed.value = null);
   const remove = async () => {
     if (isSent.value) return;
     isSent.value = true;

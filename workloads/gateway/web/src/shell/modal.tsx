@@ -1,7 +1,8 @@
 // A dialog over the page: the browser keeps the focus in it, closes it by Escape, and gives the focus back.
-import { signal } from "@preact/signals";
+import { signal, useSignalEffect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { tokenRequired } from "../data/request";
 
 /** How many dialogs are open: they have the keys of the page. */
 export const openModals = signal(0);
@@ -29,6 +30,10 @@ export function Modal({ title, onClose, children, class: name }: ModalProps) {
     if (current?.open === false) current.showModal();
     return () => current?.close();
   }, []);
+  // The form that asks for a token is below every dialog, and takes no key while one is open.
+  useSignalEffect(() => {
+    if (tokenRequired.value !== null) onClose();
+  });
   const closed = () => {
     if (!gone.current) onClose();
   };
