@@ -25,7 +25,7 @@ from tapedeck_deck.embedded.pods import Start
 from tapedeck_deck.embedded.processes import Process
 
 BARS = scaled(2_000_000)
-RUNS = int(os.environ.get("TAPEDECK_BENCH_RUNS", "5"))
+RUNS = int(os.environ.get("TAPEDECK_BENCH_RUNS", "11"))
 SCRAPE_SECONDS = 1.0
 TESTS = Path(__file__).parents[1]
 

@@ -168,6 +168,16 @@ def test_the_catalogue_is_updated_with_the_bars(stage: RecorderStage, exchange: 
     ]  # fmt: skip
 
 
+def test_cycles_that_commits_leave_are_collected(stage: RecorderStage, exchange: str) -> None:
+    def collected() -> float:
+        return stage.recorder.metric('python_gc_objects_collected_total{generation="2"}')
+
+    before, batches = collected(), 5
+    for minute in range(batches):
+        stage.record(on_bars(bar(exchange, "A/B", minute)))
+    eventually(lambda: collected() > before + batches * 10)
+
+
 def test_replayed_and_unclosed_bars_are_not_recorded(stage: RecorderStage, exchange: str) -> None:
     stage.record()
     before = stage.recorder.metric("tapedeck_recorder_dropped_records_total")

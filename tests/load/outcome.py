@@ -12,7 +12,7 @@ from load.plots import Line, plot
 from tapedeck_crds.json import Json
 
 LAG_SECONDS = 10.0
-GROWTH_BYTES = 64e6  # a heap that is filled once, an index that is built: not what grows with the time
+GROWTH_BYTES = 16e6  # in three fifths of the time: a cache that is filled, not what grows with the records
 QUIET_SECONDS = 10.0  # of a bar that comes each second
 RATE_SHARE = 0.95  # of the wanted rate: the exchange shares the machine with the deck
 

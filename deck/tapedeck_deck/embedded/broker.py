@@ -191,7 +191,6 @@ num.io.threads=4
 background.threads=4
 log.retention.check.interval.ms=60000
 metadata.max.idle.interval.ms=10000
-controlled.shutdown.enable=false
 """
 
 _LOG4J2 = """\

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from pathlib import Path
 from typing import IO, Any
 
@@ -52,6 +53,26 @@ def write_private(path: Path, content: str | bytes) -> None:
     with os.fdopen(opened, "wb") as file:
         os.fchmod(opened, FILE)
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def create_private(path: Path) -> bool:
+    """Create an empty file that only its owner can read; False, and nothing is changed, where the path exists.
+
+    The path itself is never opened: the end of a descriptor is the end of all POSIX locks that this process has on the
+    file, so a database that other connections of the process use would be without theirs.
+    """
+    if os.path.lexists(path):
+        return False
+    opened, name = tempfile.mkstemp(dir=path.parent)  # with mode 0600
+    os.close(opened)
+    made = Path(name)
+    try:
+        path.hardlink_to(made)
+    except FileExistsError:  # created by another process meanwhile
+        return False
+    finally:
+        made.unlink()
+    return True
 
 
 def open_private(path: Path, mode: str) -> IO[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from tapedeck_deck.embedded import processes
 from tapedeck_deck.embedded.errors import DeckError
-from tapedeck_deck.embedded.private_files import FILE
+from tapedeck_deck.embedded.private_files import create_private
 
 BUSY_SECONDS = 20.0  # SQLite has no queue of writers: on a busy machine some wait long
 
@@ -30,7 +29,7 @@ class Database:
         self._depth = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._deck_errors():
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, FILE))  # SQLite's other files get the mode of this one
+            create_private(path)  # SQLite's other files get the mode of this one
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
@@ -72,7 +71,8 @@ class Database:
     def copy_to(self, path: Path) -> None:
         """Write the content as of one moment into a new file, which only its owner can read."""
         with self._lock, self._deck_errors():
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE))
+            if not create_private(path):
+                raise DeckError(f"{path}: the file exists; expected the path of a new one")
             copy = sqlite3.connect(path)
             try:
                 self._connection.backup(copy)
