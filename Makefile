@@ -13,7 +13,8 @@ WITH_NODE := cd $(WEB) && export PATH="$(abspath $(VENV)/bin):$$PATH" &&
 NAME   ?=
 KEEP   ?=
 CLUSTER ?=
-JOBS   ?= 6
+# Tests wait for their servers more than they compute.
+JOBS   ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 4)))
 # The folder with the long files first, so that the last tests to finish are short ones.
 SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
@@ -67,9 +68,8 @@ audit: $(VENV)/.run ## Look up known vulnerabilities of what is released: pip-au
 	@$(AUDIT)/bin/pip-audit --require-hashes --disable-pip --progress-spinner off $(addprefix -r requirements/,$(addsuffix .txt,$(RELEASED)))
 	@$(WITH_NODE) npm audit --omit=dev
 
-QUICK := $(addprefix tests/integration/test_,feed.py recorder.py replay.py backtest_run.py store_bars.py)
-test-quick: $(VENV)/.dev ## Unit tests and the fastest integration tests
-	@$(TESTS) pytest -q $(SPREAD) -m "not slow and not timescale and not browser" tests/unit $(QUICK)
+test-quick: $(VENV)/.dev ## Unit tests that need little time: no lint, no servers
+	@$(TESTS) pytest -q $(SPREAD) -m "not slow" tests/unit
 
 servers: $(VENV)/.dev ## Download and build the servers that the tests need, once for a machine
 	@$(TESTS) harness.prepare

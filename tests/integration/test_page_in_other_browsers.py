@@ -169,6 +169,7 @@ def test_a_report_shows_its_run(view: View, deck: Deck) -> None:
     eventually(lambda: page.count(".equity canvas") == 2)
     assert page.of(".equity canvas", "e.getBoundingClientRect().width") > view.size[0] / 2
     table = ".panel[aria-label='Trades']"
+    page.has(f"{table} thead", "Profit")
     titles = page.evaluate(f"""[...document.querySelectorAll("{table} thead button")].map((e) => e.textContent)""")
     profit = f"{table} thead tr > :nth-child({titles.index('Profit') + 1}) button"
     for each in (profits[0], profits[-1]):  # worst first

@@ -20,6 +20,8 @@ from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_crds.backtest import BacktestSpec
 from tapedeck_crds.base import format_ms
 
+pytestmark = pytest.mark.slow
+
 MINUTE = 60_000
 T0 = 1_522_800_000_000
 BARS = 800

@@ -16,6 +16,8 @@ from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_common.market import Bar
 from tapedeck_common.records import ResultRecord, RunFill, RunTrade
 
+pytestmark = pytest.mark.slow
+
 Setup = Callable[[bt.Cerebro], None]
 
 

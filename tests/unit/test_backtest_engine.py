@@ -17,6 +17,8 @@ from tapedeck_backtest.strategies import BUILTINS
 from tapedeck_common.market import Bar
 from tapedeck_common.records import RunFill
 
+pytestmark = pytest.mark.slow
+
 
 def sample_bars(symbol: str) -> list[Bar]:
     """One day of the sample data, read from its zip."""

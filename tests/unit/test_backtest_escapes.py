@@ -15,6 +15,8 @@ from tapedeck_common.records import RunFill
 from tapedeck_common.sandbox.descendants import children
 from waits import within
 
+pytestmark = pytest.mark.slow
+
 BARS = random_bars("A", 1, 200)
 
 

@@ -20,6 +20,8 @@ import pytest
 from tapedeck_common.files import InvalidFiles
 from tapedeck_common.files.content.bounds import ExpansionLimit
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 MEMORY_MAX = 256 * MIB
 HEADER = b"ts,open,high,low,close,volume\n"

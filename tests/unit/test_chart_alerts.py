@@ -16,6 +16,8 @@ from charts.rendered import CHART, EXTERNAL, HELM, find, render, template
 from stores import debian
 from stores.questdb import StoreNotInstallable
 
+pytestmark = pytest.mark.slow
+
 ALERTS = CHART / "files/alerts.yaml"
 WITH_ALERTS = {
     **EXTERNAL,

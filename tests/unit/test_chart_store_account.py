@@ -13,7 +13,10 @@ from charts.rendered import EXTERNAL, HELM, SETS, find, render, template
 from tapedeck_common.store.roles import read_credentials
 from tapedeck_crds.json import Json
 
-pytestmark = pytest.mark.skipif(HELM is None, reason="needs helm: tests/e2e/rig/build")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(HELM is None, reason="needs helm: tests/e2e/rig/build"),
+]
 
 BOTH: Json = {"dataSources": {"enabled": True}, "storeExporter": {"enabled": True}}
 OWN: Json = {"kafka": EXTERNAL["kafka"], "timescaledb": {"enabled": True}, "metrics": BOTH}

@@ -13,7 +13,10 @@ import yaml
 from charts.rendered import EXTERNAL, HELM, find, render, template
 from tapedeck_crds.json import Json
 
-pytestmark = pytest.mark.skipif(HELM is None, reason="needs helm: tests/e2e/rig/build")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(HELM is None, reason="needs helm: tests/e2e/rig/build"),
+]
 
 
 def with_role(name: str) -> Json:

@@ -15,6 +15,8 @@ from tapedeck_deck.cli.app import app
 from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.state_dir import VERSION
 
+pytestmark = pytest.mark.slow
+
 
 def test_apply_creates_configures_and_leaves_unchanged(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "mine"

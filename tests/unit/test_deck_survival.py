@@ -33,6 +33,8 @@ from tapedeck_deck.embedded.store_watch import StoreWatch
 from tapedeck_operator.plan.observer import observe_pod
 from tapedeck_operator.plan.reasons import NOT_STARTING
 
+pytestmark = pytest.mark.slow
+
 
 async def becomes_true(check: Callable[[], bool]) -> None:
     while not check():  # noqa: ASYNC110 (nothing signals it)

@@ -19,6 +19,8 @@ from tapedeck_crds.errors import Interrupted
 from tapedeck_feed.from_files.stats import ImportStats
 from tapedeck_feed.output.publisher import DeliveryFailed, MarketDataPublisher
 
+pytestmark = pytest.mark.slow
+
 QUEUE = 100_000  # records that the producer holds
 times = st.integers(0, 5) | st.integers(998, 1_002)  # microseconds: of two milliseconds
 source_rows = st.lists(

@@ -45,6 +45,8 @@ from tapedeck_feed.from_files.importer import FileImporter, NoRowTaken
 from tapedeck_feed.from_files.stats import ImportStats
 from tapedeck_feed.output.publisher import DeliveryCallback, MarketDataPublisher
 
+pytestmark = pytest.mark.slow
+
 MINUTE = 60_000
 START = 1_704_067_200_000
 HEADER = "ts,open,high,low,close,volume"

@@ -15,6 +15,8 @@ from layouts.small_files import BARS, HEADER, MINUTE, NUMBERS, ROWS, T0, read, r
 from tapedeck_common.files import FilesAccess, InvalidFiles, find_files
 from tapedeck_crds.files import Files
 
+pytestmark = pytest.mark.slow
+
 METATRADER = "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>\n" + "".join(
     f"2018.04.04\t00:0{n}:00\t{n + 1}\t{n + 4}\t{n + 0.5}\t{n + 2}\t{n + 7}\t{(n + 1) * 10}\t2\n" for n in range(3)
 )

@@ -14,6 +14,8 @@ from pods.socket_deck import TYPES, SocketDeck, long_home, manifest, serving_soc
 from tapedeck_common.yaml_documents import read_documents
 from tapedeck_crds.json import Json
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def deck(tmp_path: Path) -> Iterator[SocketDeck]:

@@ -31,6 +31,8 @@ from tapedeck_gateway.resources import steps
 from tapedeck_gateway.resources.activity import events_of
 from tapedeck_gateway.resources.kubernetes_api import EVENTS_MAX, KubernetesApi
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def home(tmp_path: Path) -> StateDir:

@@ -23,6 +23,8 @@ from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_deck.embedded.uploads import KEPT_SECONDS, PART_SECONDS, Uploads
 from tapedeck_gateway.options import GatewayOptions
 
+pytestmark = pytest.mark.slow
+
 BASE = "/api/v1/namespaces/default/uploads"
 BYTES = {"content-type": "application/octet-stream"}
 GIB = 1_073_741_824

@@ -18,6 +18,8 @@ from harness.wheel_environment import user_variables
 from tapedeck_deck.embedded.processes import wait_exit
 from waits import eventually
 
+pytestmark = pytest.mark.slow
+
 TESTS = Path(__file__).parents[1]
 PLUGINS = '["harness.lifetime", "harness.timeouts", "harness.fixtures", "harness.skips", "harness.scheduling"]'
 LEAVES_MUCH = """

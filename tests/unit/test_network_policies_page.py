@@ -16,7 +16,10 @@ from pages.blocks import Block, blocks
 from pages.tables import table_below
 from tapedeck_crds.json import Json
 
-pytestmark = pytest.mark.skipif(HELM is None, reason="needs helm: tests/e2e/rig/build")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(HELM is None, reason="needs helm: tests/e2e/rig/build"),
+]
 PAGE = Path(__file__).parents[2] / "docs/operate/network-policies.md"
 EVERY_PART: Json = {
     "broker": {"enabled": True}, "timescaledb": {"enabled": True}, "monitoring": {"enabled": True},

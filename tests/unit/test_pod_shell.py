@@ -16,6 +16,8 @@ import pytest
 
 from waits import eventually
 
+pytestmark = pytest.mark.slow
+
 WORKLOAD = """
 import atexit
 import ctypes

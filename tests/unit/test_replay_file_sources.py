@@ -24,6 +24,8 @@ from tapedeck_replay.source.dataset import Dataset, RecordBlock
 from tapedeck_replay.source.files.source import FileBarSource, FileTradeSource
 from tapedeck_replay.source.synthetic.source import SyntheticSource
 
+pytestmark = pytest.mark.slow
+
 SYMBOLS = ("A/USD", "B/USD")
 FRACTIONS = (0.0, 0.01, 0.4, 0.77, 1.0)
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,8 @@ from tapedeck_crds.report import ReplayReport
 from tapedeck_operator.plan.controls import LEAD_MS, next_anchor
 from tapedeck_operator.plan.replay_shards import ReplayShards
 from tapedeck_replay.clock.virtual_clock import HEARTBEAT_MS, VirtualClock
+
+pytestmark = pytest.mark.slow
 
 START, END, STEP = 1_522_800_000_000, 1_522_800_030_000, 1_000
 W0 = 1_700_000_000_000

@@ -15,6 +15,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 from sbom.components import UNKNOWN, images
 from sbom.documents import artefacts, document, licence_list
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PLACES_OF_IMAGES = [
     *(ROOT / place for place in ("operator/Dockerfile", "workloads/Dockerfile", "kind-config.yaml")),

@@ -24,6 +24,8 @@ from tapedeck_deck.embedded.ports import free_port
 from tapedeck_operator.plan import Observed, Settings, Tracing, plan
 from waits import eventually, within
 
+pytestmark = pytest.mark.slow
+
 WORKLOADS = ("feed", "replay", "transform", "backtest", "recorder", "gateway")
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 IMPORTED = """

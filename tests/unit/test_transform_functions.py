@@ -13,6 +13,8 @@ from tapedeck_transform.functions import ENDS_MAX, InvalidFunction, UserFunction
 from tapedeck_transform.stages import FunctionFailed
 from waits import within
 
+pytestmark = pytest.mark.slow
+
 ESCAPES = """
 import ctypes, os, signal, socket, subprocess, sys, threading, time
 from pathlib import Path

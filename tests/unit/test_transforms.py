@@ -26,6 +26,8 @@ from tapedeck_transform.stages import FunctionFailed
 from tapedeck_transform.stats import TransformStats
 from waits import eventually
 
+pytestmark = pytest.mark.slow
+
 MINUTE = 60_000
 T0 = 1_522_800_000_000
 

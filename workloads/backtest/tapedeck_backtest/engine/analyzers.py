@@ -107,7 +107,7 @@ class ResultsAnalyzer(bt.Analyzer):  # type: ignore[misc]
     def next(self) -> None:
         if self._without_bars:
             self._record_first_closes()
-        self._results.point(self._engine.event, self._broker.getvalue(), self._broker.getcash())
+        self._results.point(self._engine.event, *self._broker.account())
 
 
 class GuardedAnalyzer(ResultsAnalyzer):

@@ -66,9 +66,17 @@ class BacktestEngine(bt.Cerebro):  # type: ignore[misc]
         if self.p.cheat_on_open:
             for strategy in runstrats:
                 strategy._next_open()
-        self._brokernotify()
+        self._broker.next()
+        if self._broker.notifs:
+            self._deliver_notifications()
         if self._timers:
             self._check_timers(runstrats, days, cheat=False)
+
+    def _deliver_notifications(self) -> None:
+        """What Backtrader's ``_brokernotify`` does after the broker's step."""
+        while (order := self._broker.get_notification()) is not None:
+            owner = self.runningstrats[0] if order.owner is None else order.owner
+            owner._addnotification(order, quicknotify=self.p.quicknotify)
 
 
 def _prepare(strategy: Any) -> StepFunction:

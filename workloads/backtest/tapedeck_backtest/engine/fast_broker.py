@@ -1,8 +1,11 @@
-"""Backtrader's broker, with less work on bars on which no order can fill.
+"""Backtrader's broker, with less work on bars on which no order can fill, and less for each order.
 
 On such a bar Backtrader credits interest, adjusts the cash of futures and revalues the account. Without interest, and
 with assets that are paid in full, only the revaluation has an effect. One difference is visible: ``datetime`` of a
 position stays at its last fill, where Backtrader sets it to the current bar.
+
+The copy of an order that each notification has is made without pickle's protocol, by which ``copy`` asks an object for
+methods that no order has.
 """
 
 from __future__ import annotations
@@ -11,6 +14,9 @@ from typing import Any
 
 import backtrader as bt
 from backtrader.comminfo import CommInfoBase, CommissionInfo
+from backtrader.order import BuyOrder, SellOrder
+
+_STOCK_ORDERS = (BuyOrder, SellOrder)
 
 
 class FastBroker(bt.brokers.BackBroker):  # type: ignore[misc]
@@ -30,6 +36,13 @@ class FastBroker(bt.brokers.BackBroker):  # type: ignore[misc]
     def addcommissioninfo(self, comminfo: Any, name: str | None = None) -> None:
         super().addcommissioninfo(comminfo, name)
         self._only_revalues = None
+
+    def notify(self, order: Any) -> None:
+        self.notifs.append(_clone(order) if type(order) in _STOCK_ORDERS else order.clone())
+
+    def account(self) -> tuple[float, float]:
+        """Value and cash after the last bar, as ``getvalue`` and ``getcash`` return them."""
+        return self._value, self.cash
 
     def next(self) -> None:
         has_orders = self.submitted or self.pending or self._toactivate or self._userhist
@@ -76,3 +89,17 @@ class FastBroker(bt.brokers.BackBroker):  # type: ignore[misc]
     def _holding(self, data: Any) -> tuple[Any, Any, float, float]:
         scheme = self.getcommissioninfo(data)
         return self.positions[data], data.lines.close, scheme.get_leverage(), scheme.p.mult
+
+
+def _clone(order: Any) -> Any:
+    """Equal to ``order.clone()``."""
+    order.executed.markpending()
+    cloned = _copy(order)
+    cloned.executed = _copy(order.executed)
+    return cloned
+
+
+def _copy(original: Any) -> Any:
+    copied = object.__new__(type(original))
+    vars(copied).update(vars(original))
+    return copied

@@ -32,6 +32,7 @@ def step_function(strategy: Any) -> StepFunction:
     indicators = [_lines_to_advance(each) for each in strategy._lineiterators[bt.LineIterator.IndType]]
     datetime_line, *other_lines = list(strategy.lines)
     analyzers = list(strategy.analyzers)
+    analyzer_steps = [_step_of(analyzer) for analyzer in analyzers]
     observers = strategy._lineiterators[bt.LineIterator.ObsType]
     notifies_cash = _notifies_cash(strategy, analyzers)
     past_min_period = False
@@ -54,8 +55,8 @@ def step_function(strategy: Any) -> StepFunction:
             strategy._notify()
         if past_min_period:
             strategy.next()
-            for analyzer in analyzers:
-                analyzer._next()
+            for analyze in analyzer_steps:
+                analyze()
             if observers:
                 strategy._next_observers(-1, once=True)
         else:
@@ -73,6 +74,12 @@ def step_function(strategy: Any) -> StepFunction:
             strategy.clear()
 
     return step
+
+
+def _step_of(analyzer: Any) -> Callable[[], None]:
+    """What ``analyzer._next`` does in the end, where it does nothing else before."""
+    is_plain = type(analyzer)._next is bt.Analyzer._next and not analyzer._children
+    return cast("Callable[[], None]", analyzer.next if is_plain else analyzer._next)
 
 
 def _has_stock_step(strategy: Any) -> bool:

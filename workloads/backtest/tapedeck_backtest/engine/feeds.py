@@ -129,9 +129,11 @@ class BatchFeed(_Feed):
 
     def advance(self, size: int = 1, datamaster: Any = None, ticks: bool = True) -> None:
         """Move to the next bar. The engine decides when, so no other feed is compared with."""
+        first = self._buffers[0]
+        index, length = first._idx + size, first.lencount + size  # of all lines: they move together
         for line in self._buffers:
-            line._idx += size
-            line.lencount += size
+            line._idx = index
+            line.lencount = length
 
 
 class StreamFeed(_Feed):
