@@ -13,8 +13,9 @@ WITH_NODE := cd $(WEB) && export PATH="$(abspath $(VENV)/bin):$$PATH" &&
 NAME   ?=
 KEEP   ?=
 CLUSTER ?=
+CORES  := $(shell getconf _NPROCESSORS_ONLN)
 # Tests wait for their servers more than they compute.
-JOBS   ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 4)))
+JOBS   ?= $(shell expr $(CORES) + 4)
 # The folder with the long files first, so that the last tests to finish are short ones.
 SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
@@ -69,7 +70,7 @@ audit: $(VENV)/.run ## Look up known vulnerabilities of what is released: pip-au
 	@$(WITH_NODE) npm audit --omit=dev
 
 test-quick: $(VENV)/.dev ## Unit tests that need little time: no lint, no servers
-	@$(TESTS) pytest -q $(SPREAD) -m "not slow" tests/unit
+	@$(TESTS) pytest -q -n $(shell expr $(CORES) + 1) --dist worksteal -m "not slow" tests/unit
 
 servers: $(VENV)/.dev ## Download and build the servers that the tests need, once for a machine
 	@$(TESTS) harness.prepare
