@@ -85,7 +85,7 @@ lint: $(VENV)/.dev lint-page ## Check with ruff, mypy --strict, import-linter an
 	@git ls-files -z '*.md' | xargs -0 $(BIN)/rumdl check --quiet --no-cache
 	@git ls-files -z '*.md' | xargs -0 $(BIN)/codespell --ignore-words-list trough
 	@git ls-files -z '*.md' | xargs -0 $(BIN)/proselint check --config proselint.json
-	@$(BIN)/mypy --cache-dir $(HOME)/.cache/tapedeck/mypy
+	@$(BIN)/mypy --cache-dir $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tapedeck/mypy
 	@cd charts/tapedeck && $(abspath $(BIN))/python -m dashboards --check
 	@$(BIN)/lint-imports --no-logo > .import_linter.log 2>&1 || { cat .import_linter.log; exit 1; }
 	@$(BIN)/python -m tapedeck_crds --check

@@ -10,15 +10,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from tapedeck_deck.embedded.download_cache import cache_dir
+
 PINNED = Path(__file__).with_name("backtest_peers.txt")
-CACHE = Path.home() / ".cache" / "tapedeck"
 INSTALL_SECONDS, RUN_SECONDS = 300, 600
 
 
 def peers() -> Path:
     """The Python of that environment, created on first use and again when the pinned versions change."""
     version = ".".join(map(str, sys.version_info[:2]))
-    home = CACHE / f"bench-{version}-{sha256(PINNED.read_bytes()).hexdigest()[:12]}"
+    home = cache_dir() / f"bench-{version}-{sha256(PINNED.read_bytes()).hexdigest()[:12]}"
     python = home / "bin" / "python"
     if not (home / "ready").exists():
         venv.create(home, with_pip=True, clear=True)

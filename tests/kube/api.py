@@ -17,10 +17,11 @@ import httpx
 import yaml
 
 from tapedeck_deck.embedded import processes
+from tapedeck_deck.embedded.download_cache import cache_dir
 from tapedeck_deck.embedded.ports import free_port
 from waits import eventually
 
-RIG_BIN = Path(os.environ.get("RIG_BIN", Path.home() / ".cache/tapedeck/rig/bin"))
+RIG_BIN = Path(os.environ.get("RIG_BIN") or cache_dir() / "rig/bin")
 
 
 def missing_binaries(*others: str) -> list[str]:
