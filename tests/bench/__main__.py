@@ -24,6 +24,10 @@ SIZING = [
     *product(("feed", "recorder", "gateway", "broker", "database"), ("cpu", "memory"), (200, 2_000)),
     *product(("replay",), ("cpu", "memory"), (1_000, 10_000)),
 ]
+# What is measured of stores of as many million bars.
+STORE = product(
+    ("bar", "history-p99", "coarser-p99", "symbols", "search-p99", "replay-start", "merge", "retention"), (1, 10, 100)
+)
 # Figure → the module whose ``run()`` measures it.
 BENCHES = {
     "replay-unpaced": "replay_unpaced",
@@ -85,12 +89,13 @@ BENCHES = {
     "sizing-log-trade-live": "sizing",
     **{f"sizing-{part}-{of}-{rate}": "sizing" for part, of, rate in SIZING},
     "sizing-backtest-memory": "sizing",
-    "operator": "operator",
+    **{f"store-{of}-{millions}m": "store" for of, millions in STORE},
     "operator-apply-p50": "operator",
     "operator-apply-p99": "operator",
     "operator-burst-1000": "operator",
     "operator-patches": "operator",
     "operator-rss": "operator",
+    "operator-rss-10000": "operator",
     "operator-idle-cpu": "operator",
 }
 RESULTS = Path("bench-results.json")

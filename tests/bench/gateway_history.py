@@ -10,25 +10,23 @@
 
 from __future__ import annotations
 
-import http.client
 import random
 import time
-from collections.abc import Callable, Iterator
-from urllib.parse import urlencode
+from collections.abc import Iterator
 
 import psycopg
 import pyarrow as pa
 
 from bench.figures import Figure, against, alternate
+from bench.gateway_reader import WITHOUT_LIMITS, GatewayReader, milliseconds, p99_of
 from bench.replay_environment import SCALE, bench_environment
-from pods.gateway import Gateway, running_gateway
+from pods.gateway import running_gateway
 
 BARS, PAGE = max(int(1_000_000 * SCALE), 20_000), 10_000
 SYMBOLS = max(int(3_000 * SCALE), 30)
 REQUESTS, WARM, RUNS = 200, 10, 5
 LIMIT_MS, SEARCH_LIMIT_MS = 30.0, 20.0
 T0, MINUTE = 1_522_800_000_000, 60_000
-SPEC = '{"limits": {"requestsPerSecond": 100000, "requestBurst": 100000, "querySeconds": 120}}'
 ROWS = (
     "SELECT (extract(epoch FROM ts) * 1000)::int8, open, high, low, close, volume FROM bars"
     " WHERE exchange = 'bench' AND symbol = 'BTC/USD' AND interval = '1m'"
@@ -42,11 +40,15 @@ def run() -> Iterator[Figure]:
         _fill(dsn)
         folder = services.folder / "gateway"
         folder.mkdir()
-        with running_gateway(folder, services.connections, SPEC) as gateway, psycopg.connect(dsn) as connection:
-            client = _Client(gateway)
-            yield from _history(client, connection)
-            yield against("gateway-arrow", *alternate(client.arrow, lambda: _copied(connection), RUNS), "rows/s")
-            yield _search(client)
+        with (
+            running_gateway(folder, services.connections, WITHOUT_LIMITS) as gateway,
+            psycopg.connect(dsn) as connection,
+        ):
+            reader = GatewayReader(gateway)
+            yield from _history(reader, connection)
+            arrow = alternate(lambda: _read_arrow(reader), lambda: _copied(connection), RUNS)
+            yield against("gateway-arrow", *arrow, "rows/s")
+            yield _search(reader)
 
 
 def _fill(dsn: str) -> None:
@@ -72,29 +74,15 @@ def _fill(dsn: str) -> None:
         connection.execute("ANALYZE")
 
 
-class _Client:
-    """One connection to the gateway."""
-
-    def __init__(self, gateway: Gateway) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=120)
-
-    def get(self, path: str, **query: object) -> bytes:
-        self._connection.request("GET", f"{path}?{urlencode(query)}", headers={"accept-encoding": "identity"})
-        answer = self._connection.getresponse()
-        body = answer.read()
-        if answer.status != 200:
-            raise RuntimeError(f"{path}: got {answer.status}: {body[:300]!r}")
-        return body
-
-    def arrow(self) -> float:
-        """Rows/s of the whole series as a table."""
-        started = time.perf_counter()
-        body = self.get("/api/v1/bars", symbol="bench:BTC/USD", interval="1m", format="arrow")
-        table = pa.ipc.open_stream(body).read_all()
-        seconds = time.perf_counter() - started
-        if table.num_rows != BARS:
-            raise RuntimeError(f"the table has {table.num_rows} rows, expected {BARS}")
-        return BARS / seconds
+def _read_arrow(reader: GatewayReader) -> float:
+    """Rows/s of the whole series as a table."""
+    started = time.perf_counter()
+    body = reader.get("/api/v1/bars", symbol="bench:BTC/USD", interval="1m", format="arrow")
+    table = pa.ipc.open_stream(body).read_all()
+    seconds = time.perf_counter() - started
+    if table.num_rows != BARS:
+        raise RuntimeError(f"the table has {table.num_rows} rows, expected {BARS}")
+    return BARS / seconds
 
 
 def _copied(connection: psycopg.Connection[tuple[object, ...]]) -> float:
@@ -108,7 +96,7 @@ def _copied(connection: psycopg.Connection[tuple[object, ...]]) -> float:
     return BARS / seconds
 
 
-def _history(client: _Client, connection: psycopg.Connection[tuple[object, ...]]) -> Iterator[Figure]:
+def _history(reader: GatewayReader, connection: psycopg.Connection[tuple[object, ...]]) -> Iterator[Figure]:
     places = random.Random(5)
     took: list[float] = []
     queried: list[float] = []
@@ -116,11 +104,11 @@ def _history(client: _Client, connection: psycopg.Connection[tuple[object, ...]]
         begin = T0 + places.randrange(BARS - PAGE) * MINUTE
         end = begin + PAGE * MINUTE
         query = {"symbol": "bench:BTC/USD", "resolution": "1", "from": begin // 1_000, "to": end // 1_000}
-        asked, bare = _milliseconds(client.get, "/history", **query), _milliseconds(_queried, connection, begin, end)
+        asked, bare = milliseconds(reader.get, "/history", **query), milliseconds(_queried, connection, begin, end)
         if number >= WARM:
             took.append(asked)
             queried.append(bare)
-    p99, bare = (sorted(each)[int(len(each) * 0.99)] for each in (took, queried))
+    p99, bare = p99_of(took), p99_of(queried)
     yield Figure("gateway-history-p99", p99, "ms", LIMIT_MS, p99 / LIMIT_MS)
     yield Figure("gateway-history-p99-bare", bare, "ms", LIMIT_MS, bare / LIMIT_MS)
     yield against("gateway-history-ratio", took, queried, "ms")
@@ -133,15 +121,9 @@ def _queried(connection: psycopg.Connection[tuple[object, ...]], begin: int, end
         raise RuntimeError(f"the query gave {len(found)} rows, expected {PAGE}")
 
 
-def _search(client: _Client) -> Figure:
+def _search(reader: GatewayReader) -> Figure:
     texts = random.Random(6)
     asked = [f"S{texts.randrange(SYMBOLS)}" for _ in range(WARM + REQUESTS)]
-    took = [_milliseconds(client.get, "/search", query=text, limit=30) for text in asked][WARM:]
-    p99 = sorted(took)[int(len(took) * 0.99)]
+    took = [milliseconds(reader.get, "/search", query=text, limit=30) for text in asked][WARM:]
+    p99 = p99_of(took)
     return Figure("gateway-search-p99", p99, "ms", SEARCH_LIMIT_MS, p99 / SEARCH_LIMIT_MS)
-
-
-def _milliseconds(call: Callable[..., object], *values: object, **query: object) -> float:
-    started = time.perf_counter()
-    call(*values, **query)
-    return (time.perf_counter() - started) * 1_000

@@ -126,34 +126,13 @@ class Bench:
                 cwd=Path.cwd(),
             )
             try:
-                speed = self._watch(connection)
+                speed = recording_rate(connection, ROWS)
             finally:
                 processes.stop(pod, grace=15)
             row = connection.execute("SELECT count(*) FROM bars WHERE rev = %s", (rev,)).fetchone()
             if row != (ROWS,):
                 raise RuntimeError(f"bars of revision {rev}: got {row}, expected {ROWS}")
             return speed
-
-    def _watch(self, connection: psycopg.Connection[tuple[object, ...]]) -> float:
-        """Rows/s, measured by polling the stored offsets until every row is recorded."""
-        start = self._committed(connection)
-        deadline = time.monotonic() + TIMEOUT
-        first: tuple[float, int] | None = None
-        while time.monotonic() < deadline:
-            done = self._committed(connection) - start
-            now = time.perf_counter()
-            if first is None and done:
-                first = (now, done)
-            if first is not None and done >= ROWS:
-                return (done - first[1]) / (now - first[0])
-            time.sleep(POLL_SECONDS)
-        raise TimeoutError(f"recorded {done} of {ROWS} rows in {TIMEOUT} s")
-
-    def _committed(self, connection: psycopg.Connection[tuple[object, ...]]) -> int:
-        row = connection.execute(
-            "SELECT coalesce(sum(next_offset), 0)::int8 FROM kafka_offsets WHERE topic = %s", (topics.MARKET_BARS,)
-        ).fetchone()
-        return int(str(row[0])) if row is not None else 0
 
     def _encode(self) -> Iterator[bytes]:
         """The topic's bars in the batches and the encoding of the recorder."""
@@ -186,6 +165,29 @@ class Bench:
                     client.poll(0.1)
         if client.flush(60):
             raise TimeoutError("the bars did not reach the broker")
+
+
+def recording_rate(connection: psycopg.Connection[tuple[object, ...]], rows: int) -> float:
+    """Rows/s from the next commit of bars until so many are recorded, measured by polling the stored offsets."""
+    start = _recorded(connection)
+    deadline = time.monotonic() + TIMEOUT
+    first: tuple[float, int] | None = None
+    while time.monotonic() < deadline:
+        done = _recorded(connection) - start
+        now = time.perf_counter()
+        if first is None and done:
+            first = (now, done)
+        if first is not None and done >= rows:
+            return (done - first[1]) / (now - first[0])
+        time.sleep(POLL_SECONDS)
+    raise TimeoutError(f"recorded {done} of {rows} rows in {TIMEOUT} s")
+
+
+def _recorded(connection: psycopg.Connection[tuple[object, ...]]) -> int:
+    row = connection.execute(
+        "SELECT coalesce(sum(next_offset), 0)::int8 FROM kafka_offsets WHERE topic = %s", (topics.MARKET_BARS,)
+    ).fetchone()
+    return int(str(row[0])) if row is not None else 0
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -45,10 +46,13 @@ class BenchEnvironment:
         """Insert minute bars into the store, the same in every run."""
         insert_minutes(self.connections.store_dsn.get_secret_value(), exchange, symbols, bars // len(symbols))
 
-    def replay(self, exchange: str, launch: Start = processes.start_module) -> ReplayProcess:
-        """A Replay of all bars of an exchange, not started yet; its pod imports everything itself, as on a cluster."""
+    def replay(self, exchange: str, launch: Start = processes.start_module, **narrowed: Any) -> ReplayProcess:
+        """A Replay of all bars of an exchange, or of those that ``narrowed`` selects (fields of ``source.store``).
+
+        It is not started yet; its pod imports everything itself, as on a cluster.
+        """
         time.sleep(SETTLE_SECONDS)  # the broker finishes work of the previous run
-        source = {"store": {"exchange": exchange, "symbols": ["*"]}}
+        source = {"store": {"exchange": exchange, "symbols": ["*"]} | narrowed}
         return ReplayProcess(self.folder / "pods", self.connections, {"source": source}, launch=launch)
 
     def unpaced(self, exchange: str, bars: int, launch: Start = processes.start_module) -> ReplayProcess:

@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from bench.figures import Figure
 from bench.replay_environment import SYMBOLS, BenchEnvironment, bench_environment, scaled
+from pods.replay import ReplayProcess
 from tapedeck_common.kafka import admin, consumer
 from tapedeck_common.topic_admin import ensure_topics
 from tapedeck_common.wire import origin_of
@@ -26,17 +27,23 @@ def run() -> list[Figure]:
     with bench_environment() as services:
         services.fill("x", BARS, SYMBOLS)
         services.unpaced("x", BARS)  # warms the broker up
-        return [Figure("replay-start", statistics.median(_start(services) for _ in range(RUNS)), "s")]
+        return [
+            Figure(
+                "replay-start",
+                statistics.median(start_seconds(services, services.replay("x")) for _ in range(RUNS)),
+                "s",
+            )
+        ]
 
 
-def _start(services: BenchEnvironment) -> float:
-    replay = services.replay("x")
+def start_seconds(services: BenchEnvironment, replay: ReplayProcess, **anchor: int) -> float:
+    """From the start of its pod until its first bar is read. ``anchor`` are values of its anchor, T0 without them."""
     ensure_topics(admin(services.connections, "bench"), [replay.topic], 1)  # the consumer is assigned before the start
     reader = consumer(services.connections, "bench", "bench")
     reader.assign([TopicPartition(replay.topic, 0, 0)])
     reader.poll(1.0)
     began = time.perf_counter()
-    replay.begin(speed=1_000_000.0, lead_ms=0)
+    replay.begin(speed=1_000_000.0, lead_ms=0, **anchor)
     _first_bar(reader)
     took = time.perf_counter() - began
     reader.close()
