@@ -57,6 +57,7 @@ BENCHES = {
     "backtest-fast": "backtest",
     "backtest-memory": "backtest",
     "backtest-sweep": "backtest_sweep",
+    "backtest-sweep-vectorbt": "backtest_sweep",
     "backtest-sweep-memory": "backtest_sweep",
     "gateway-history-p99": "gateway_history",
     "gateway-history-p99-bare": "gateway_history",

@@ -1,8 +1,8 @@
-"""``python -m bench.backtest_trials tapedeck|backtesting``: a grid's trials one after the other in one process.
+"""``python -m bench.backtest_trials tapedeck|backtesting|vectorbt``: the trials of a grid in one process.
 
-Prints as JSON a hash of each trial's trades, the trials per core-second (processor time of the trials alone), and the
-growth of the process's memory during the trials. Each order buys one unit without commission, so that both sides
-compute profits as the same sums.
+Prints as JSON a hash of each trial's trades, the trials per core-second (processor time of the trials with their
+figures alone), and the growth of the process's memory during the trials, without the bars. Each order buys one unit
+without commission, so that all sides compute profits as the same sums.
 """
 
 from __future__ import annotations
@@ -13,19 +13,23 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.backtest_market import CASH, MINUTE, T0, bars, frame
 
 FASTS, SLOWS = range(5, 15), range(20, 60, 2)
 GRID = list(itertools.product(FASTS, SLOWS))
-SAMPLE = slice(None, None, 10)  # of the grid, for the side that takes seconds per trial
-Trial = Callable[[int, int], str]
+SAMPLE = slice(None, None, 10)  # of the grid, for the sides that take longer
+BLOCK = 5  # trials of vectorbt at once
+Points = list[tuple[int, int]]
+Hashes = dict[str, str]  # of the trades, by point
+Measured = tuple[float, float, Hashes]  # processor seconds, growth of memory in MB, and what was computed
+T = TypeVar("T")
 
 
-def _tapedeck() -> Trial:
+def _tapedeck(points: Points) -> Measured:
     from tapedeck_backtest.bars.arrays import BarArrays
     from tapedeck_backtest.strategies import BUILTINS
     from tapedeck_backtest.trials.trial import TrialRunner
@@ -45,10 +49,12 @@ def _tapedeck() -> Trial:
     assert spec.sweep is not None
     trials = TrialRunner("bench", spec, spec.sweep, BUILTINS["sma-cross"], {"A": columns}, "1m", {}, lambda: None)
     numbers = itertools.count()
-    return lambda fast, slow: trials.run(0, next(numbers), {"fast": fast, "slow": slow}, start, end).trades_hash
+    return _one_by_one(
+        points, lambda fast, slow: trials.run(0, next(numbers), {"fast": fast, "slow": slow}, start, end).trades_hash
+    )
 
 
-def _backtesting() -> Trial:
+def _backtesting(points: Points) -> Measured:
     import pandas as pd
     from backtesting import Backtest, Strategy
     from backtesting.lib import crossover
@@ -78,15 +84,64 @@ def _backtesting() -> Trial:
         stats = backtest.run(fast=fast, slow=slow)
         strategy = stats["_strategy"]
         lines = hashlib.sha256()
-        for line in _lines(strategy.closed_trades, strategy.trades, data):
+        for line in _lines(strategy.closed_trades, strategy.trades):
             lines.update(line.encode())
         return lines.hexdigest()
 
-    return trial
+    return _one_by_one(points, trial)
 
 
-def _lines(closed: Any, still_open: Any, data: Any) -> Iterator[str]:
-    """Trades of backtesting.py in the format of Tapedeck's trades_hash."""
+def _one_by_one(points: Points, trial: Callable[[int, int], str]) -> Measured:
+    return _measured(lambda: {f"{fast},{slow}": trial(fast, slow) for fast, slow in points})
+
+
+def _measured(compute: Callable[[], T]) -> tuple[float, float, T]:
+    before, started = _resident_mb(), time.process_time()
+    found = compute()
+    seconds = time.process_time() - started
+    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before, found
+
+
+def _vectorbt(points: Points) -> Measured:
+    import vectorbt as vbt
+
+    data = frame().reset_index(drop=True)
+
+    def portfolio(data: Any, block: Points) -> Any:
+        fast = vbt.MA.run(data["close"], [fast for fast, _ in block]).ma
+        slow = vbt.MA.run(data["close"], [slow for _, slow in block]).ma
+        fast.columns = slow.columns = range(len(block))
+        # A signal of a bar is filled at the open of the next one.
+        entries, exits = (
+            signals.vbt.signals.fshift(1) for signals in (fast.vbt.crossed_above(slow), slow.vbt.crossed_above(fast))
+        )
+        found = vbt.Portfolio.from_signals(
+            data["close"], entries, exits, price=data[["open"]].to_numpy(), size=1.0, init_cash=CASH, fees=0.0,
+            freq="1min",
+        )  # fmt: skip
+        trades = found.trades
+        for figure in (found.total_return, found.sharpe_ratio, found.max_drawdown, trades.win_rate):
+            figure()
+        trades.profit_factor()
+        return found
+
+    portfolio(data[:2_000], points[:2])  # compiles it
+    blocks = [points[first : first + BLOCK] for first in range(0, len(points), BLOCK)]
+    seconds, memory, portfolios = _measured(lambda: [portfolio(data, block) for block in blocks])
+    hashes: Hashes = {}
+    for block, found in zip(blocks, portfolios, strict=True):
+        records = found.trades.records
+        for column, (fast, slow) in enumerate(block):
+            trades = records[records["col"] == column].rename(
+                columns={"entry_idx": "entry_bar", "exit_idx": "exit_bar"}
+            )
+            lines = "".join(_lines(*(trades[trades["status"] == status].itertuples() for status in (1, 0))))
+            hashes[f"{fast},{slow}"] = hashlib.sha256(lines.encode()).hexdigest()
+    return seconds, memory, hashes
+
+
+def _lines(closed: Iterable[Any], still_open: Iterable[Any]) -> Iterator[str]:
+    """Trades of a peer in the format of Tapedeck's trades_hash."""
 
     def ts(bar: int) -> int:
         return int(T0 + MINUTE * (bar + 1))
@@ -107,14 +162,18 @@ def _resident_mb() -> float:
     return pages * resource.getpagesize() / 2**20
 
 
+SIDES: dict[str, tuple[Callable[[Points], Measured], Points]] = {
+    "tapedeck": (_tapedeck, GRID),
+    "backtesting": (_backtesting, GRID[SAMPLE]),
+    "vectorbt": (_vectorbt, GRID[SAMPLE]),
+}
+
+
 def main(side: str) -> None:
     """Run all trials of the side and print its figures as JSON."""
-    trial, chosen = (_tapedeck(), GRID) if side == "tapedeck" else (_backtesting(), GRID[SAMPLE])
-    before, started = _resident_mb(), time.process_time()
-    hashes = {f"{fast},{slow}": trial(fast, slow) for fast, slow in chosen}
-    seconds = time.process_time() - started
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
-    print(json.dumps({"speed": len(chosen) / seconds, "memory": grown, "hashes": hashes}))
+    run, points = SIDES[side]
+    seconds, memory, hashes = run(points)
+    print(json.dumps({"speed": len(points) / seconds, "memory": memory, "hashes": hashes}))
 
 
 if __name__ == "__main__":
