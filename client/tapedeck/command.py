@@ -13,6 +13,7 @@ from typing import Any
 from tapedeck.errors import CommandFailed
 
 COMMAND = "tapedeck"
+INSTALL = "https://github.com/tapedeck/tapedeck/blob/main/docs/operate/install.md"
 LINES = 12  # of an error that are told
 
 
@@ -21,7 +22,7 @@ def command_path() -> str:
     beside = Path(sys.executable).with_name(COMMAND)
     found = str(beside) if beside.is_file() else shutil.which(COMMAND)
     if found is None:
-        raise CommandFailed(f"the command `{COMMAND}` is not installed: `pip install tapedeck`")
+        raise CommandFailed(f"the command `{COMMAND}` is not installed in this environment: see {INSTALL}")
     return found
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.lifetime import without_settings
-from tapedeck_deck.embedded.download_cache import cache_dir
+from tapedeck_deck.embedded.download_cache import cache_dir, make_once
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "workloads/gateway/tapedeck_gateway/page"
@@ -98,6 +98,14 @@ def _remove_unused(cache: Path) -> None:
             used = (complete if complete.exists() else path).stat().st_mtime
             if time.time() - used > KEPT_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def twine_packages() -> Path:
+    """A folder of packages with twine, in the versions of a release."""
+    pins = ROOT / "requirements/release.txt"
+    folder = cache_dir() / f"twine-{hashlib.sha256(pins.read_bytes() + sys.version.encode()).hexdigest()[:16]}"
+    install = [str(UV), "pip", "install", "--quiet", "--require-hashes", "--python", sys.executable, "-r", str(pins)]
+    return make_once(folder, lambda unfinished: _run([*install, "--target", str(unfinished)], ROOT))
 
 
 def user_variables(environment: Path) -> dict[str, str]:

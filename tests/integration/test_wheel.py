@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.metadata import Metadata
 
-from harness.wheel_environment import user_variables, wheel_environment
+from harness.wheel_environment import twine_packages, user_variables, wheel_environment
 from tapedeck_common.version import VERSION
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the first builds the environment
@@ -71,6 +72,22 @@ def test_the_wheel_has_what_programs_read(wheel: Path) -> None:
     assert (metadata.name, str(metadata.version), metadata.description_content_type) == (
         "tapedeck", VERSION, "text/markdown",
     )  # fmt: skip
+
+
+def test_twine_accepts_the_wheels(installed: Path) -> None:
+    twine = {"PATH": os.environ["PATH"], "PYTHONPATH": str(twine_packages())}
+    wheels = sorted(map(str, installed.glob("wheels/*.whl")))
+    done = subprocess.run(
+        [sys.executable, "-m", "twine", "check", "--strict", *wheels], env=twine, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout.count("PASSED")) == (0, 2), done.stdout + done.stderr
+
+
+def test_the_client_has_its_licence(installed: Path) -> None:
+    (wheel,) = installed.glob("wheels/tapedeck_client-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (text,) = (archive.read(name) for name in archive.namelist() if name.endswith("licenses/LICENSE"))
+    assert text == (ROOT / "LICENSE").read_bytes()
 
 
 def test_an_installed_command_needs_no_clone(installed: Path, tmp_path: Path) -> None:
