@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-quick servers e2e lint lint-page api-types shots bench faults attack soak load page datafeed example crds lock sbom audit clean rig images kind chart dashboards reference docs packages release
+.PHONY: help demo test test-quick servers e2e lint lint-page api-types shots bench faults attack soak load page datafeed example crds lock sbom audit clean rig images kind chart dashboards reference docs links packages release
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -83,7 +83,8 @@ lint: $(VENV)/.dev lint-page ## Check with ruff, mypy --strict, import-linter an
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@git ls-files -z '*.md' | xargs -0 $(BIN)/rumdl check --quiet --no-cache
-	@git ls-files -z '*.md' | xargs -0 $(BIN)/codespell --ignore-words-list trough
+	@git ls-files -z '*.md' | xargs -0 $(BIN)/node $(WEB)/node_modules/cspell/bin.mjs lint --no-progress --no-summary --quiet
+	@$(TESTS) pytest -q -p no:xdist -p no:cacheprovider tests/unit/test_language.py > .language.log 2>&1 || { cat .language.log; exit 1; }
 	@git ls-files -z '*.md' | xargs -0 $(BIN)/proselint check --config proselint.json
 	@$(BIN)/mypy --cache-dir $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tapedeck/mypy
 	@cd charts/tapedeck && $(abspath $(BIN))/python -m dashboards --check
@@ -189,7 +190,7 @@ packages: $(VENV)/.run page datafeed ## Build the wheels and the npm package int
 	@export PATH="$(abspath $(VENV)/bin):$$PATH" && cd client/js && npm pack --silent --pack-destination $(abspath $(PACKAGES)/npm)
 
 release: ## Print each step of a release (VERSION=X.Y.Z), and what is not ready for it
-	@$(TESTS) release_steps $(VERSION)
+	@PYTHONPATH=tests $(PYTHON) -m release_steps $(VERSION)
 
 dashboards: $(VENV)/.dev ## Build the JSON of the Grafana dashboards and the plain rule file from their sources
 	@cd charts/tapedeck && $(abspath $(BIN))/python -m dashboards
@@ -207,6 +208,9 @@ docs: $(VENV)/.run ## Build the documentation into build/docs/html; links that l
 	@$(PYTHON) -m venv --clear $(DOCS)/venv && $(DOCS)/venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/docs.txt
 	@$(DOCS)/venv/bin/python -m sphinx -q -E -n -W --keep-going -b html -c docs . $(DOCS)/html
 	@echo "$(DOCS)/html/index.html"
+
+links: docs ## Ask for every page that the documentation links to; needs the internet
+	@$(DOCS)/venv/bin/python -m sphinx -q -E -b linkcheck -c docs . $(DOCS)/links
 
 LOCK := -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-package tapedeck-client
 lock: ## Pin every Python package by version and hash (needs uv)

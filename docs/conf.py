@@ -25,6 +25,8 @@ root_doc = "docs/README"
 html_theme = "furo"
 html_show_sourcelink = False
 myst_heading_anchors = 4
+linkcheck_ignore = [r"http://(127\.0\.0\.1|localhost)\b"]
+linkcheck_anchors = False  # some sites make them in the browser
 suppress_warnings = ["myst.header", "misc.highlighting_failure"]
 
 
