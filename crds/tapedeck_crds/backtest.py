@@ -295,7 +295,8 @@ class BacktestStatus(Status):
     )
     lowest_value: float | None = Field(
         default=None,
-        description="Lowest value of the account after a bar. At 0 or below, the reason of the conditions is Bust.",
+        description="Lowest value of the account after a bar, in the quote currency. At 0 or below, the reason of the "
+        "conditions is Bust.",
     )
     open_positions: int | None = Field(default=None, description="Open positions, at the end or so far.")
     unrealised_profit: float | None = Field(

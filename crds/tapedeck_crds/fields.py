@@ -18,6 +18,7 @@ NO_DEFAULT: Any = object()
 # A unit follows from the last word of a name, or from the words by which a description gives it.
 _UNIT_WORDS = {
     "seconds": "seconds", "percent": "percent", "bytes": "bytes", "ms": "milliseconds", "days": "days", "bars": "bars",
+    "intervals": "intervals",
 }  # fmt: skip
 _UNIT_PHRASES = (
     (r"virtual seconds per second", "virtual seconds per second"),
@@ -29,6 +30,11 @@ _UNIT_PHRASES = (
     (r"in the base currency", "base currency"),
     (r"\bpercent[.;,]|\bpercent of\b", "percent"),
     (r"per year of 365 days", "per year"),
+    (r"^bars per second", "bars per second"),
+    (r"^lines before", "lines"),
+    (r"^a number of units", "units"),
+    (r"^number of values", "values"),
+    (r"^number of (earlier )?records", "records"),
 )
 _LIMITS = (
     ("minimum", "maximum", ""), ("minLength", "maxLength", " characters"), ("minItems", "maxItems", " items"),

@@ -156,8 +156,10 @@ class FileColumns(Model):
 class FileDefaults(Model):
     """Values of all rows, where no column has them."""
 
-    volume: NonNegative | None = Field(default=None, description="Volume of a bar; 0 if omitted.")
-    amount: Annotated[float, Field(gt=0, le=1e12)] | None = Field(default=None, description="Amount of a trade.")
+    volume: NonNegative | None = Field(default=None, description="Volume of a bar, in the base currency; 0 if omitted.")
+    amount: Annotated[float, Field(gt=0, le=1e12)] | None = Field(
+        default=None, description="Amount of a trade, in the base currency."
+    )
     side: Literal["buy", "sell"] | None = Field(
         default=None, description="Side of a trade's taker; unknown if omitted."
     )

@@ -41,12 +41,12 @@ class Session(Model):
 
     timezone: TimeZone = Field(default="UTC", description="Time zone of the IANA database, such as America/New_York.")
     open: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", max_length=5)] = Field(
-        default="00:00", description="Local time at which a session opens."
+        default="00:00", description="Local time at which a session opens, HH:MM."
     )
     close: Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", max_length=5)] = Field(
         default=MIDNIGHT,
-        description="Local time at which a session closes; 24:00 is the end of the day. A close that is not later than "
-        "the open is that of the next day.",
+        description="Local time at which a session closes, HH:MM; 24:00 is the end of the day. A close that is not "
+        "later than the open is that of the next day.",
     )
     days: Annotated[
         list[Weekday],

@@ -53,12 +53,17 @@ def _spec_table(kind: str, spec: SchemaField) -> str:
 def _spec_row(kind: str, each: SchemaField) -> tuple[str, ...]:
     default = "required" if each.required else "" if each.default is NO_DEFAULT else code(json.dumps(each.default))
     limits = "".join(f" Limits: {prose(limit)}." for limit in each.limits)
-    values = f" One of {', '.join(map(code, each.values))}." if each.values else ""
+    values = f" One of {', '.join(map(_value, each.values))}." if each.values else ""
     example = _examples(kind).get(each.path, "")
     path = each.path.removeprefix(f"{kind.lower()}.spec.")
     return (
         code(path), prose(each.type), default, each.unit, prose(each.description) + values + limits, code(example),
     )  # fmt: skip
+
+
+def _value(value: str) -> str:
+    """A value of an enumeration; a blank in quotes, since it cannot be seen."""
+    return code(value if value.strip() else json.dumps(value))
 
 
 def _status_row(each: SchemaField) -> tuple[str, ...]:
@@ -92,9 +97,11 @@ def _rules(kind: str) -> list[str]:
 def _examples(kind: str) -> dict[str, str]:
     """Path → a short value: of the examples first, then of the accepted cases of the corpus."""
     found: dict[str, str] = {}
+    spec = kind_fields(kind).fields[0]
     for document in [*_documents_of_examples(), *(case.document for case in cases() if case.says is None)]:
         if document.get("kind") == kind:
-            _collect(kind.lower(), {"spec": parse_resource(document) and document["spec"]}, found)
+            parse_resource(document)
+            _collect(spec, document["spec"], found)
     return found
 
 
@@ -121,18 +128,14 @@ def _typed(value: Any) -> Any:
     return value
 
 
-def _collect(path: str, value: Any, found: dict[str, str]) -> None:
-    if isinstance(value, dict):
-        for name, each in value.items():
-            _collect(f"{path}.{name}", each, found)
-        return
-    if isinstance(value, list):
+def _collect(each: SchemaField, value: Any, found: dict[str, str]) -> None:
+    """Keep what is not yet known of a field without fields below it: a value, a list of values, or a map."""
+    if not each.fields:
         text = json.dumps(value, ensure_ascii=False)
-        if not any(isinstance(each, dict) for each in value) and len(text) <= EXAMPLE_MAX:
-            found.setdefault(f"{path}[]", text)
-        for each in value:
-            _collect(f"{path}[]", each, found)
+        if len(text) <= EXAMPLE_MAX:
+            found.setdefault(each.path, text)
         return
-    text = json.dumps(value, ensure_ascii=False)
-    if len(text) <= EXAMPLE_MAX:
-        found.setdefault(path, text)
+    for item in value if each.path.endswith("[]") else [value]:
+        for child in each.fields:
+            if child.name in item:
+                _collect(child, item[child.name], found)

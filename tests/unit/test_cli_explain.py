@@ -103,6 +103,15 @@ def test_every_field_of_a_crd_is_explained(kind: str) -> None:
         ("replay.spec.source.store.from", "RFC 3339 with an offset"),
         ("replay.status.rangeFrom", "milliseconds UTC"),
         ("replay.spec.source.store.exchange", ""),
+        ("replay.spec.step.intervals", "intervals"),
+        ("replay.spec.transforms.sma.over", "values"),
+        ("replay.spec.transforms.function.lookback", "records"),
+        ("feed.spec.source.files.skipRows", "lines"),
+        ("feed.spec.source.files.defaults.volume", "base currency"),
+        ("feed.spec.source.files.defaults.amount", "base currency"),
+        ("feed.status.backfill.rate", "bars per second"),
+        ("backtest.spec.sizer.fixed", "units"),
+        ("backtest.status.lowestValue", "quote currency"),
     ],
 )
 def test_units(path: str, unit: str) -> None:

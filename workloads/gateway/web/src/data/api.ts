@@ -1221,9 +1221,9 @@ export interface components {
                         fileName?: string;
                         /** @description Values that no column has. */
                         defaults?: {
-                            /** @description Volume of a bar; 0 if omitted. */
+                            /** @description Volume of a bar, in the base currency; 0 if omitted. */
                             volume?: number;
-                            /** @description Amount of a trade. */
+                            /** @description Amount of a trade, in the base currency. */
                             amount?: number;
                             /**
                              * @description Side of a trade's taker; unknown if omitted.
@@ -1337,12 +1337,12 @@ export interface components {
                      */
                     timezone: string;
                     /**
-                     * @description Local time at which a session opens.
+                     * @description Local time at which a session opens, HH:MM.
                      * @default 00:00
                      */
                     open: string;
                     /**
-                     * @description Local time at which a session closes; 24:00 is the end of the day. A close that is not later than the open is that of the next day.
+                     * @description Local time at which a session closes, HH:MM; 24:00 is the end of the day. A close that is not later than the open is that of the next day.
                      * @default 24:00
                      */
                     close: string;
@@ -1628,9 +1628,9 @@ export interface components {
                         fileName?: string;
                         /** @description Values that no column has. */
                         defaults?: {
-                            /** @description Volume of a bar; 0 if omitted. */
+                            /** @description Volume of a bar, in the base currency; 0 if omitted. */
                             volume?: number;
-                            /** @description Amount of a trade. */
+                            /** @description Amount of a trade, in the base currency. */
                             amount?: number;
                             /**
                              * @description Side of a trade's taker; unknown if omitted.
@@ -2210,12 +2210,12 @@ export interface components {
                          */
                         timezone: string;
                         /**
-                         * @description Local time at which a session opens.
+                         * @description Local time at which a session opens, HH:MM.
                          * @default 00:00
                          */
                         open: string;
                         /**
-                         * @description Local time at which a session closes; 24:00 is the end of the day. A close that is not later than the open is that of the next day.
+                         * @description Local time at which a session closes, HH:MM; 24:00 is the end of the day. A close that is not later than the open is that of the next day.
                          * @default 24:00
                          */
                         close: string;
