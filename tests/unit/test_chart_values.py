@@ -122,3 +122,15 @@ def test_an_existing_loki_and_tempo_are_data_sources(loki: str, tempo: str) -> N
     line = json.dumps({"event": "traced", "step": "store", "traceId": "0af7651916cd43dd8448eb211c80319c"})
     matched = re.search(field["matcherRegex"], line)
     assert matched is not None and matched[1] == "0af7651916cd43dd8448eb211c80319c"
+
+
+def test_no_resource_may_name_the_certificates_of_the_gateway() -> None:
+    gateway = {
+        "tls": {"secret": "page-tls"},
+        "ingress": {"enabled": True, "host": "deck.example.com", "tlsSecret": "ingress-tls"},
+    }
+    (operator,) = find(render({**EXTERNAL, "gateway": gateway}), "Deployment", "td-operator")["spec"]["template"][
+        "spec"
+    ]["containers"]
+    refused = next(each["value"] for each in operator["env"] if each["name"] == "TAPEDECK_OPERATOR_OWN_SECRETS")
+    assert {"page-tls", "ingress-tls"} <= set(json.loads(refused))

@@ -133,8 +133,10 @@ postgresql://{{ $user }}@{{ include "tapedeck.storeHost" .root }}:{{ $store.port
 - tapedeck-connections
 - {{ include "tapedeck.keySecret" . }}
 - {{ .Values.gateway.existingTokensSecret | default (printf "%s-gateway-tokens" (include "tapedeck.fullname" .)) }}
-{{- with .Values.gateway.tls.secret }}
+{{- range list .Values.gateway.tls.secret .Values.gateway.ingress.tlsSecret }}
+{{- if . }}
 - {{ . }}
+{{- end }}
 {{- end }}
 {{- if .Values.timescaledb.enabled }}
 - {{ include "tapedeck.fullname" . }}-timescaledb

@@ -123,13 +123,14 @@ class Postgres:
 
     @property
     def _has_sockets(self) -> bool:
-        """Whether a folder that was made for the socket is there, and is the database's."""
+        """Whether a folder that was made for the socket is there, and is the database's alone."""
         try:
             found = self.sockets.lstat()
         except FileNotFoundError:
             return False
         user = account()
-        return stat.S_ISDIR(found.st_mode) and found.st_uid == (os.geteuid() if user is None else user.pw_uid)
+        owned = found.st_uid == (os.geteuid() if user is None else user.pw_uid)
+        return stat.S_ISDIR(found.st_mode) and owned and not found.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
 
     @property
     def _passwords(self) -> Path:

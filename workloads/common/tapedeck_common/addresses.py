@@ -5,19 +5,20 @@ from __future__ import annotations
 import errno
 import socket
 from fnmatch import fnmatchcase
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 # Names that only a cluster or a local network resolves.
 _INTERNAL_SUFFIXES = (".svc", ".local", ".localhost", ".internal", ".arpa")
+_GLOBAL_UNICAST = IPv6Network("2000::/3")  # other IPv6 addresses are local, or translated to an IPv4 address
 _NOT_PUBLIC = tuple(
     map(
         ip_network,
         (
             "168.63.129.16/32", "192.0.0.0/24",  # services of clouds
-            "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32",  # translated to an IPv4 address
+            "192.88.99.0/24", "2001::/32", "2002::/16",  # relays, and what they translate to an IPv4 address
         ),
     )
 )  # fmt: skip
@@ -90,4 +91,6 @@ def _is_internal(host: str) -> bool:
 
 
 def _is_public(ip: IPv4Address | IPv6Address) -> bool:
+    if isinstance(ip, IPv6Address) and ip not in _GLOBAL_UNICAST:
+        return False
     return ip.is_global and not ip.is_multicast and not any(ip in network for network in _NOT_PUBLIC)
