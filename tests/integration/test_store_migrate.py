@@ -18,7 +18,7 @@ from psycopg import conninfo, sql
 
 from pods.recorder import eventually
 from pods.services import EachStore, fresh_database
-from reference.tables import stored_tables
+from reference.tables import QUERIES, stored_tables
 from tapedeck_common.store.editions import create_refresh_function, request_rollup_refresh
 from tapedeck_common.store.schema_upgrade import upgrade_schema
 
@@ -54,6 +54,15 @@ def test_the_reference_has_every_table_and_column(each_store: EachStore) -> None
     documented = {name: set(stored.columns) for name, stored in stored_tables().items()}
     assert {name: found[name] for name in documented} == documented
     assert found.keys() - documented.keys() == {"alembic_version", *(f"bars_{interval}" for interval in MINUTES)}
+
+
+def test_the_statements_of_the_reference_fit_the_tables(each_store: EachStore) -> None:
+    upgrade_schema(each_store.dsn("postgres"))
+    statements = [statement for queries in QUERIES.values() for _, statement in queries]
+    assert len(statements) > 20
+    with psycopg.connect(each_store.dsn("tapedeck_reader"), autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
 
 
 def test_concurrent_migrations(each_store: EachStore) -> None:

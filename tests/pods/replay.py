@@ -247,9 +247,9 @@ class Record:
 
 
 def committed(
-    broker: str | dict[str, str], topic: str, partition: int = 0, exchanges: Sequence[str] = ()
+    broker: str | dict[str, str], topic: str, partition: int = 0, exchanges: Sequence[str] = (), uid: str = ""
 ) -> list[Record]:
-    """Every committed record of a partition; with ``exchanges``, only theirs (for topics with other writers).
+    """Every committed record of a partition; with ``exchanges`` or a replay's ``uid`` only theirs (others write, too).
 
     ``broker`` is its address, or what a client needs where it asks for a password. A broker says that a transaction is
     committed before readers see that, so this waits while one is open.
@@ -268,7 +268,7 @@ def committed(
     )
     try:
         consumer.assign([TopicPartition(topic, partition, 0)])
-        return list(_until_end(consumer, tuple(f"{exchange}:" for exchange in exchanges) or ("",)))
+        return list(_until_end(consumer, tuple(f"{exchange}:" for exchange in exchanges) or ("",), uid))
     finally:
         consumer.close()
 
@@ -287,17 +287,19 @@ def _is_visible(client: AdminClient, place: TopicPartition) -> bool:
     return bool(ends[0] == ends[1])
 
 
-def _until_end(consumer: Consumer, keys: tuple[str, ...]) -> Iterator[Record]:
+def _until_end(consumer: Consumer, keys: tuple[str, ...], uid: str) -> Iterator[Record]:
     while True:
         message = consumer.poll(60)
         assert message is not None, "the end of the partition was not seen"
         if (error := message.error()) is not None:
             assert error.code() == KafkaError._PARTITION_EOF, error
             return
-        key = (message.key() or b"").decode()
-        if not key.startswith(keys):
-            continue
+        key = (message.key() or b"").decode(errors="replace")
         headers: list[tuple[str, bytes]] = message.headers() or []  # type: ignore[assignment]
+        if not key.startswith(keys) or (
+            uid and f";{uid};".encode() not in b"".join(value or b"" for _, value in headers)
+        ):
+            continue
         assert [name for name, _ in headers] == ["td"]
         yield Record(
             message.offset() or 0,
