@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
+import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 
 from tapedeck_common.market import Ticker
+from tapedeck_common.settings import Connections, PodSettings
+from tapedeck_crds.feed import FeedSpec
 from tapedeck_feed.exchanges.adapter import ExchangeAdapter, ExchangeStream, MarketDataListener
 from tapedeck_feed.exchanges.errors import SubscriptionLost
+from tapedeck_feed.live import workload
 from tapedeck_feed.live.gap_recovery import GapRecovery
 from tapedeck_feed.live.liveness import LivenessMonitor
 from tapedeck_feed.live.subscription import Connection, Subscription
+from tapedeck_feed.live.workload import LiveFeedWorkload
 from tapedeck_feed.output.stats import FeedStats
 
 
@@ -166,3 +171,19 @@ def test_the_subscription_that_is_silent_the_longest_stands_for_its_channel() ->
 
     assert [shown("last_message_timestamp_seconds", channel) for channel in ("trades", "tickers")] == [5.0, 9.0]
     assert [shown("missed_probes", channel) for channel in ("trades", "tickers")] == [2.0, 0.0]
+
+
+@pytest.mark.parametrize(("shards", "pods"), [(None, 1), (4, 4)])
+def test_the_shards_of_a_live_feed_share_the_rate_limit(
+    monkeypatch: pytest.MonkeyPatch, shards: int | None, pods: int
+) -> None:
+    class Asked(Exception):
+        pass
+
+    def created(*given: object) -> NoReturn:
+        raise Asked(given[4])
+
+    monkeypatch.setattr(workload, "create_adapter", created)
+    spec = FeedSpec.model_validate({"exchange": "coinbase", "symbols": ["BTC/USD"], "shards": shards})
+    with pytest.raises(Asked, match=f"^{pods}$"):
+        asyncio.run(LiveFeedWorkload(PodSettings(), spec)._run(Connections(), None, {}))  # type: ignore[arg-type]

@@ -76,7 +76,8 @@ class LiveFeedWorkload(Workload):
         log.info("stopped", trades=self.stats.trades, bars=self.stats.bars)
 
     async def _run(self, connections: Connections, publisher: MarketDataPublisher, keys: dict[str, str]) -> None:
-        adapter = create_adapter(self._spec.exchange or "", keys, self._spec.endpoints, self._settings.endpoints)
+        spec, pods = self._spec, self._spec.shards or 1
+        adapter = create_adapter(spec.exchange or "", keys, spec.endpoints, self._settings.endpoints, pods)
         await run_until_stopped(self._ingest(adapter, connections, publisher), adapter, self.stop_requested)
 
     async def _ingest(self, adapter: ExchangeAdapter, connections: Connections, publisher: MarketDataPublisher) -> None:

@@ -51,7 +51,6 @@ _BY_EXCHANGE = {
     "binance": _BINANCE,
     "binanceus": _BINANCE,
     "coinbase": _COINBASE,
-    "coinbaseadvanced": _COINBASE,
 }
 
 
