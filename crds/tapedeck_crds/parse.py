@@ -47,7 +47,7 @@ def parse_resource(document: object) -> AnyResource:
         # Only the names of the YAML fields: those of the Python attributes are internal.
         resource = KINDS[kind].model_validate(_without_nulls(document), by_alias=True, by_name=False)
     except ValidationError as error:
-        raise InvalidResource(title, validation_problems(error)) from None
+        raise InvalidResource(title, validation_problems(error, model=KINDS[kind])) from None
     broken = list(_broken_rules(resource.spec, None, "spec"))
     if broken:
         raise InvalidResource(title, broken)

@@ -10,6 +10,7 @@ import typer
 
 from reference.markdown import code, prose, table
 from tapedeck_deck.cli.app import app
+from tapedeck_deck.cli.output import FORM
 
 _EXIT_CODES = (
     ("0", "done"),
@@ -29,22 +30,20 @@ def page() -> str:
         "on standard error. `tapedeck COMMAND --help` shows what stands here.\n",
         "## Exit codes\n",
         table(("code", "meaning"), _EXIT_CODES),
-        "## Options of every command\n",
+        "## Common options\n",
         table(
             ("option", "what it does"),
             [
                 (
                     code("--home FOLDER"),
-                    "The deck's folder. `TAPEDECK_HOME` names it, too; `.tapedeck` if neither does.",
+                    "The deck's folder, before any command or behind one that uses a deck. `TAPEDECK_HOME` names it, "
+                    "too; `.tapedeck` if neither does.",
                 ),
-                (
-                    code("-o FORM"),
-                    "The format, where a command prints data: `table` or `text`, `wide`, `json`, `yaml`, `name`.",
-                ),
+                (code("-o FORM"), _forms(group.commands)),
                 (code("--version"), "Of `tapedeck` alone: prints the version."),
                 (
                     code("--install-completion"),
-                    "Of `tapedeck` alone: the shell completes commands, kinds, names and fields.",
+                    "Of `tapedeck` alone: the shell completes commands, kinds, names, fields and forms.",
                 ),
             ],
         ),
@@ -52,6 +51,19 @@ def page() -> str:
     for name, command in group.commands.items():
         parts += [f"## tapedeck {name}\n", *_about(command), *_parameters(command)]
     return "\n".join(parts)
+
+
+def _forms(commands: dict[str, Any]) -> str:
+    """Which commands have -o, and what it means where it is no format."""
+    metavars = {
+        name: each.metavar for name, command in commands.items() for each in command.params if "-o" in each.opts
+    }
+    without = [code(name) for name in commands if name not in metavars]
+    others = [f"{code(name)} (`{metavar}`)" for name, metavar in metavars.items() if metavar != FORM]
+    return (
+        "The format of what a command prints; the table of the command says which it has. Of "
+        f"{' and '.join(others)} it names what they write. {', '.join(without[:-1])} and {without[-1]} have no `-o`."
+    )
 
 
 def _about(command: Any) -> list[str]:

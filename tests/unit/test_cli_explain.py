@@ -58,7 +58,7 @@ def test_explain_goes_into_lists_and_shows_the_tree(run: Run) -> None:
 )
 def test_a_path_that_leads_nowhere_is_told(run: Run, path: str, message: str) -> None:
     answer = run("explain", path)
-    assert answer.exit_code == 1
+    assert answer.exit_code == 2
     assert message in answer.stderr
 
 

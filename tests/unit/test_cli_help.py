@@ -48,6 +48,15 @@ def test_help_tells_the_exit_codes(run: Run) -> None:
         assert code in shown
 
 
+def test_the_summaries_fit_into_a_narrow_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = run("--help").stdout.splitlines()
+    assert [line for line in lines if line.rstrip().endswith("...") and "COMMAND" not in line] == []
+    assert [line for line in lines if len(line) > 80] == []
+    listed = lines[lines.index("Commands:") + 1 :]
+    assert len([line for line in listed if line.startswith("  ") and line.rstrip().endswith(".")]) >= 33
+
+
 def _completed(folder: Path, *words: str) -> list[str]:
     environment = {
         **os.environ,
@@ -68,10 +77,33 @@ def test_kinds_names_and_fields_are_completed(run: Run, objects: Objects, tmp_pa
     assert _completed(tmp_path, "delete", "replay/t") == ["replay/tape", "replay/tune"]
     assert _completed(tmp_path, "patch", "rp", "ta") == ["tape"]
     assert _completed(tmp_path, "explain", "replay.spec.se") == ["replay.spec.seek"]
+    assert _completed(tmp_path, "logs", "replay", "t") == ["tape", "tune"]
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     assert _completed(elsewhere, "get", "replay", "t") == []
     assert [*elsewhere.iterdir()] == []
+
+
+BACKTEST = """\
+apiVersion: tapedeck.dev/v1alpha1
+kind: Backtest
+metadata: {name: cross}
+spec: {strategy: {builtin: sma-cross}, data: {store: {exchange: x, symbols: [A]}}}
+"""
+
+
+def test_words_forms_logs_and_runs_are_completed(run: Run, objects: Objects, tmp_path: Path) -> None:
+    run("apply", "-f", "-", text=BACKTEST)
+    assert _completed(tmp_path, "new", "") == ["backtest", "examples", "feed", "replay", "scenario", "strategy"]
+    assert _completed(tmp_path, "logs", "re") == ["recorder", "replay", "replays"]
+    assert _completed(tmp_path, "logs", "de") == ["deck", "deploy", "deployment", "deployments"]
+    assert _completed(tmp_path, "get", "replays", "-o", "") == ["table", "wide", "yaml", "json", "name"]
+    assert _completed(tmp_path, "sql", "-o", "c") == ["csv"]
+    assert _completed(tmp_path, "rerun", "") == _completed(tmp_path, "report", "c") == ["cross"]
+    assert _completed(tmp_path, "export", "--run", "") == ["cross"]
+    assert _completed(tmp_path, "export", "run-") == ["run-equity", "run-trades"]
+    assert _completed(tmp_path, "gaps", "--state", "un") == ["unfillable"]
+    assert _completed(tmp_path, "patch", "replay", "tape", "--type", "") == ["merge"]
 
 
 GOOD = Machine(

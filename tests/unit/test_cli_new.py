@@ -69,17 +69,26 @@ def test_a_new_file_can_be_piped_into_apply(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["pod"], "what: got 'pod', expected one of feed, replay, backtest, strategy, scenario"),
-        (["replay", "../x"], "metadata.name: got '../x'"),
-        (["replay", "a" * 41], "metadata.name"),
+        (["pod"], "what: got 'pod', expected one of feed, replay, backtest, strategy, scenario, examples"),
+        (["replay", "../x"], "name: got '../x', expected a-z, 0-9 and -, at most 40 characters, beginning"),
+        (["scenario", "Crash_1"], "name: got 'Crash_1', expected a-z, 0-9 and -, at most 40 characters, beginning"),
+        (["replay", "a" * 41], "at most 40 characters"),
+        (["backtest", "a" * 34], "at most 33 characters"),
+        (["examples", "../x"], "name: got '../x'"),
         (["strategy", "1st"], "name: got '1st', expected a letter first"),
     ],
 )
 def test_a_name_that_cannot_be_one_is_refused(run: Run, tmp_path: Path, words: list[str], message: str) -> None:
     answer = run("new", *words)
-    assert answer.exit_code == 1
+    assert answer.exit_code == 2
     assert message in answer.stderr
     assert [*tmp_path.iterdir()] == []
+
+
+def test_the_longest_names_are_names() -> None:
+    for what in WHAT:
+        longest = 33 if what in ("backtest", "strategy") else 40
+        assert f"{'a' * longest}.yaml" in new_files(what, "a" * longest)
 
 
 def test_two_files_cannot_be_printed_as_one(run: Run) -> None:

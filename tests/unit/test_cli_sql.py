@@ -133,7 +133,7 @@ def test_commands_on_the_store_need_a_running_deck(run: Run) -> None:
     ("words", "message"),
     [
         (["sql", "SELECT 1", "-o", "xml"], "got 'xml', expected table, csv, yaml or json"),
-        (["symbols", "-o", "csv"], "got 'csv', expected table, yaml or json"),
+        (["symbols", "-o", "csv"], "got 'csv', expected table, wide, yaml, json or name"),
         (["rm", "candles", "--exchange", "x", "--symbol", "a"], "got 'candles', expected bars or trades"),
         (["rm", "trades", "--exchange", "x", "--symbol", "a", "--interval", "1m"], "beside trades, which have none"),
         (["rm", "bars", "--exchange", "x", "--symbol", "a", "--interval", "7m"], "got '7m', expected one of 1s, 1m"),
@@ -155,5 +155,5 @@ def test_wrong_options_are_usage_errors(run: Run, words: list[str], message: str
 def test_wrong_ranges_are_told(run: Run, start: str, end: str | None, message: str) -> None:
     words = ["rm", "bars", "--exchange", "x", "--symbol", "a", "--from", start, *(["--to", end] if end else [])]
     answer = run(*words)
-    assert answer.exit_code == 1
+    assert answer.exit_code == 2
     assert message in answer.stderr

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tapedeck_deck.cli import changes
-from tapedeck_deck.cli.kinds import parse_kinds
+from tapedeck_deck.cli.kinds import find_each, parse_kinds
 from tapedeck_deck.embedded import documents
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Objects
@@ -37,7 +37,8 @@ def test_the_example_is_stored_and_deleted(objects: Objects) -> None:
     assert "class Pullback" in stored["data"]["pullback.py"]
     assert outcomes(objects, found, "mine") == ["configmap/pullback unchanged", "backtest/pullback unchanged"]
     assert parse_kinds("cm") == ("ConfigMap",)
-    assert len(changes.delete(objects, changes.delete_targets(found, "mine"))) == 2
+    both, missing = find_each(objects, changes.delete_targets(found, "mine"))
+    assert (len(changes.delete(objects, both)), missing) == (2, [])
     assert objects.list("ConfigMap") == []
 
 

@@ -11,15 +11,18 @@ from typer.core import TyperGroup
 from tapedeck_crds.errors import TapedeckError
 from tapedeck_deck.cli import INTERRUPTED
 from tapedeck_deck.cli.commands import deck, files, objects, runs, show, store
-from tapedeck_deck.cli.context import HomeOption, print_note, resolve_home
+from tapedeck_deck.cli.context import HomeOption, WrongArgument, print_note, resolve_home
 
 
 class CommandGroup(TyperGroup):
-    """Prints an error that the user can correct as one message on standard error, and exits with code 1."""
+    """Prints an error that the user can correct as one message on standard error, and exits with code 1 or 2."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except WrongArgument as error:
+            print_note(f"error: {error}")
+            raise typer.Exit(WRONG_ARGUMENTS) from None
         except TapedeckError as error:
             print_note(f"error: {error}")
         except OSError as error:
@@ -34,10 +37,11 @@ class CommandGroup(TyperGroup):
         raise typer.Exit(1)
 
 
+WRONG_ARGUMENTS = 2
 EXIT_CODES = """\b
 Exit codes:
   0    done
-  1    refused, failed, unhealthy or not found: the message says why and what to do
+  1    refused, failed, unhealthy or not found: the message says what to do
   2    wrong arguments
   130  Ctrl-C
 """
@@ -71,9 +75,10 @@ def root(
 
     \b
     Start here:
-      tapedeck up                              start broker, database, recorder and page
-      tapedeck apply -f examples/replay.yaml   apply the same YAML as with kubectl
-      tapedeck get all -w                      watch the replay
+      tapedeck up                    start broker, database, recorder and page
+      tapedeck new examples          write ./examples, which a clone has
+      tapedeck apply -f examples/    apply the same YAML as with kubectl
+      tapedeck get all -w            watch the replay
       tapedeck patch replay coinbase-sample --speed 60
       tapedeck down
     """

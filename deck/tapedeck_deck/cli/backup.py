@@ -8,12 +8,11 @@ from pathlib import Path
 
 from tapedeck_crds.kinds import KINDS
 from tapedeck_deck.cli.context import NOT_RUNNING, print_note
+from tapedeck_deck.cli.progress import PROGRESS_SECONDS
 from tapedeck_deck.embedded.backup_archive import Manifest, sizes
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_deck.interruption import interruptible
-
-PROGRESS_SECONDS = 2.0
 
 
 class BackupProgress:

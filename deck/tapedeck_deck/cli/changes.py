@@ -1,12 +1,15 @@
-"""`tapedeck apply`, `patch` and `delete`: all changes of a command, or none of them."""
+"""`tapedeck apply` and `patch`: all changes of a command, or none of them; `delete`: those of what exists."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from tapedeck_crds import controls
 from tapedeck_crds.controls import FOREVER, UNCHANGED
 from tapedeck_crds.json import Json
 from tapedeck_crds.parse import InvalidResource, parse_resource
-from tapedeck_deck.cli.kinds import find, label, parse_kinds
+from tapedeck_deck.cli.context import WrongArgument
+from tapedeck_deck.cli.kinds import label, parse_kind
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Objects
@@ -75,26 +78,28 @@ def _normalized(document: Document, namespace: str) -> Json:
     return manifest
 
 
-def delete(objects: Objects, targets: list[tuple[str, str, str]]) -> list[str]:
-    """Delete each (kind, namespace, name) and return a line for each. Raises DeckError, and then deletes none."""
-    with objects.transaction():
-        labels = [label(find(objects, *target)) for target in targets]
-        for target in targets:
-            objects.delete(*target)
-    return [f"{each} deleted" for each in labels]
-
-
-def delete_targets(documents: list[Document], namespace: str) -> list[tuple[str, str, str]]:
-    """The (kind, namespace, name) of each document. Raises DeckError for one without."""
-    targets: list[tuple[str, str, str]] = []
+def delete(objects: Objects, documents: Sequence[Json]) -> list[str]:
+    """Delete objects with what they own, and return a line for each."""
     for document in documents:
-        content = document.content if isinstance(document.content, dict) else {}
-        metadata = content.get("metadata")
-        name = metadata.get("name") if isinstance(metadata, dict) else None
-        if not isinstance(content.get("kind"), str) or not isinstance(name, str):
-            raise DeckError(f"{document.where}: got no kind and metadata.name, expected both")
-        targets.append((*parse_kinds(content["kind"]), metadata.get("namespace") or namespace, name))  # type: ignore[union-attr, arg-type]
-    return targets
+        metadata = document["metadata"]
+        objects.delete(document["kind"], metadata["namespace"], metadata["name"])
+    return [f"{label(document)} deleted" for document in documents]
+
+
+def delete_targets(documents: Sequence[Document], namespace: str) -> list[tuple[str, str, str]]:
+    """The (kind, namespace, name) of each document, each once. Raises DeckError for one without."""
+    return list(dict.fromkeys(_target(document, namespace) for document in documents))
+
+
+def _target(document: Document, namespace: str) -> tuple[str, str, str]:
+    content = document.content if isinstance(document.content, dict) else {}
+    kind, metadata = content.get("kind"), content.get("metadata")
+    if not isinstance(kind, str) or not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+        raise DeckError(f"{document.where}: got no kind and metadata.name, expected both")
+    try:
+        return parse_kind(kind), str(metadata.get("namespace") or namespace), metadata["name"]
+    except WrongArgument as error:
+        raise DeckError(f"{document.where}: {error}") from None
 
 
 def control_patch(
@@ -109,7 +114,7 @@ def control_patch(
 ) -> Json:
     """The merge patch of a Replay's spec for its controls, as options give them.
 
-    Raises DeckError unless ``loop`` is a number of rounds, `forever` or `off`.
+    Raises WrongArgument unless ``loop`` is a number of rounds, `forever` or `off`.
     """
     return controls.control_patch(
         speed=speed,
@@ -128,5 +133,5 @@ def _loop(text: str) -> int | str | None:
     if text == FOREVER:
         return FOREVER
     if not text.isdecimal():
-        raise DeckError(f"--loop: got {text!r}, expected a number of rounds, {FOREVER} or {OFF}")
+        raise WrongArgument(f"--loop: got {text!r}, expected a number of rounds, {FOREVER} or {OFF}")
     return int(text)

@@ -1,4 +1,4 @@
-"""What the shell completes: kinds, names of the deck's resources, and fields of kinds.
+"""What the shell completes: kinds, names of the deck's resources, fields of kinds, and words that an argument takes.
 
 A completion never fails and prints no message: where something cannot be read, nothing is proposed.
 """
@@ -6,7 +6,7 @@ A completion never fails and prints no message: where something cannot be read, 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import typer
 
@@ -27,9 +27,46 @@ def complete_targets(context: typer.Context, incomplete: str) -> list[str]:
     return _starting_with(incomplete, [*kinds.kind_names(), kinds.ALL])
 
 
+def complete_logs(context: typer.Context, incomplete: str) -> list[str]:
+    """As ``complete_targets``, and the parts of the deck that have a log."""
+    from tapedeck_deck.cli.logs import PARTS
+
+    parts = [] if context.params.get("kind") else _starting_with(incomplete, PARTS)
+    return sorted([*complete_targets(context, incomplete), *parts])
+
+
 def complete_name(context: typer.Context, incomplete: str) -> list[str]:
     """The names of the kind that stands before."""
     return _starting_with(incomplete, _names(context, str(context.params.get("kind") or "")))
+
+
+def complete_backtest(context: typer.Context, incomplete: str) -> list[str]:
+    """The names of the Backtests, whose last runs they stand for."""
+    return _starting_with(incomplete, _names(context, "backtest"))
+
+
+def complete_words(*words: str) -> Callable[[str], list[str]]:
+    """A completion of the words that an argument or an option takes."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
+
+    return complete
+
+
+def complete_what(incomplete: str) -> list[str]:
+    """What `tapedeck new` writes."""
+    from tapedeck_deck.cli.examples import EXAMPLES
+    from tapedeck_deck.cli.new_files.starters import WHAT
+
+    return _starting_with(incomplete, (*WHAT, EXAMPLES.name))
+
+
+def complete_exported(incomplete: str) -> list[str]:
+    """The kinds of rows that `tapedeck export` writes."""
+    from tapedeck_deck.cli.exports.kinds import KINDS
+
+    return _starting_with(incomplete, KINDS)
 
 
 def complete_field(incomplete: str) -> list[str]:

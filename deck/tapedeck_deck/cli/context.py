@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,6 +40,23 @@ def resolve_home(option: Path | None) -> StateDir:
 def print_note(text: str) -> None:
     """Print a line on standard error: standard output holds only data."""
     print(printable(text, keep="\n\t"), file=sys.stderr)
+
+
+class WrongArgument(DeckError):
+    """An argument or an option of the command line is none that the command takes: it exits with code 2."""
+
+
+def print_errors(errors: Sequence[DeckError]) -> None:
+    """Print the errors of those of several targets that failed."""
+    for error in errors:
+        print_note(f"error: {error}")
+
+
+def fail_with(errors: Sequence[DeckError]) -> None:
+    """Print errors and exit with code 1; without errors do nothing."""
+    print_errors(errors)
+    if errors:
+        raise typer.Exit(1)
 
 
 @contextmanager

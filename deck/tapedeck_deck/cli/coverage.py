@@ -12,7 +12,9 @@ import psycopg
 
 from tapedeck_crds.intervals import BAR_LENGTHS, DAY_MS, BarLength
 from tapedeck_crds.session import WEEKDAYS, Session
+from tapedeck_crds.text import printable
 
+TRADES = "trades"
 CELLS = 24
 _BLOCKS = "·▁▂▃▄▅▆▇█"
 
@@ -47,6 +49,19 @@ class SeriesName:
     exchange: str
     symbol: str
     interval: str
+
+    @property
+    def kind(self) -> str:
+        """The interval of its bars, or trades."""
+        return self.interval or TRADES
+
+    def __str__(self) -> str:
+        return series_text(self.exchange, self.symbol, self.kind)
+
+
+def series_text(exchange: str, symbol: str, kind: str) -> str:
+    """A series in one line, by which scripts tell it from others: exchange, symbol, and interval or trades."""
+    return printable(f"{exchange} {symbol} {kind}")
 
 
 @dataclass(frozen=True)

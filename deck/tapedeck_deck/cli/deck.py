@@ -10,7 +10,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,9 @@ from urllib.parse import urlsplit
 from tapedeck_crds.json import Json
 from tapedeck_crds.text import printable
 from tapedeck_deck.cli.context import NOT_RUNNING, note_if_not_running, open_objects, print_note
+from tapedeck_deck.cli.examples import EXAMPLES, WRITE
+from tapedeck_deck.cli.output import print_lines
+from tapedeck_deck.cli.progress import ProgressLines, shown_progress
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.state_dir import StateDir
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 CHECK_SECONDS = 2.0
 SHOWN_FACTS = ("pid", "started", "gateway", "broker", "kafka", "dsn", "prometheus", "traces")
+BESIDE = ("prometheus", "traces")  # where a deck was started with them
 UNHEALTHY_MAX = 10  # that are shown as text
 
 
@@ -55,26 +58,26 @@ def up(
             )
         return
     _check_metrics(metrics)
-    from rich.console import Console
-
     from tapedeck_deck.embedded.deck import start_background
 
-    console = Console(stderr=True)
     started = time.monotonic()
-    with console.status("starting …") if console.is_terminal else nullcontext() as progress:
-
-        def show(awaited: str) -> None:
-            if progress is not None:
-                progress.update(f"waiting for {awaited} …")
-
+    with shown_progress("starting") as show:
         facts = start_background(
-            home, port=port, origins=origins, metrics=metrics, traces=traces, timeout=timeout, on_awaited=show
+            home,
+            port=port,
+            origins=origins,
+            metrics=metrics,
+            traces=traces,
+            timeout=timeout,
+            on_awaited=lambda awaited: show(f"waiting for {awaited}"),
         )
     print(f"the deck is running after {time.monotonic() - started:.1f} s: {facts['gateway']}")
     if metrics:
         print(f"Prometheus: {facts['prometheus']}")
     if "traces" in facts:
         print(f"traces: {facts['traces']}")
+    if not EXAMPLES.exists():
+        print_note(f"first: {WRITE}")
     print_note(
         "next: `tapedeck apply -f examples/` plays the samples, `tapedeck get all -w` shows them, "
         "`tapedeck page` prints the page's address with its token, `tapedeck down` stops"
@@ -83,18 +86,11 @@ def up(
 
 def prefetch() -> None:
     """Download what the first start needs. Raises DeckError."""
-    from rich.console import Console
-
     from tapedeck_deck.embedded import jars
 
-    console = Console(stderr=True)
-    with console.status("downloading …") if console.is_terminal else nullcontext() as progress:
-
-        def show(size: int) -> None:
-            if progress is not None:
-                progress.update(f"downloading Kafka {jars.KAFKA}: {size / 2**20:.0f} MiB …")
-
-        done = jars.prefetch(show)
+    what = f"downloading Kafka {jars.KAFKA}"
+    with shown_progress(what) as show:
+        done = jars.prefetch(lambda size: show(f"{what}: {size / 2**20:.0f} MiB"))
     print(f"Kafka {jars.KAFKA} is {'downloaded to' if done else 'already in'} {jars.jar_folder()}")
 
 
@@ -130,14 +126,16 @@ def _check_metrics(metrics: bool) -> None:
 
 def down(home: StateDir) -> None:
     """Stop the deck. Its data is kept."""
-    from rich.console import Console
+    stopped = stop_shown(home)
+    print(f"the deck is stopped; its data is kept in {home.root}" if stopped else f"no deck is running in {home.root}")
 
+
+def stop_shown(home: StateDir) -> bool:
+    """Stop the deck and show that it stops; False if there is none. Raises DeckError if it does not stop in time."""
     from tapedeck_deck.embedded.deck import stop
 
-    console = Console(stderr=True)
-    with console.status("stopping …") if console.is_terminal else nullcontext():
-        stopped = stop(home)
-    print(f"the deck is stopped; its data is kept in {home.root}" if stopped else f"no deck is running in {home.root}")
+    with shown_progress("stopping the deck"):
+        return stop(home)
 
 
 def status(home: StateDir) -> Json:
@@ -171,35 +169,46 @@ def status(home: StateDir) -> Json:
     }
 
 
-def print_status(home: StateDir, state: Json) -> None:
-    """Print the state as text."""
+def part_names(state: Json) -> list[str]:
+    """The parts of a deck that runs."""
+    return [*state["parts"], *(name for name in BESIDE if state.get(name))]
+
+
+def print_status(home: StateDir, state: Json, *, wide: bool = False) -> None:
+    """Print the state as text; a ``wide`` one names the log of each part, and all that is unhealthy."""
     print(f"folder    {state['home']}" + ("" if home.root.exists() else " (does not exist)"))
     if not state["running"]:
         note_if_not_running(home)
     else:
-        from tapedeck_deck.cli.text_table import TextTable
-
         minutes = (time.time() - state["started"]) / 60
         print(f"deck      up for {minutes:.0f} min, pid {state['pid']}")
-        broker = f"{state['broker']} (account: {state['kafka']})"
-        addresses = {"page": state["gateway"], "broker": broker, "database": state["dsn"]}
-        rows = [[part, state["parts"][part], address] for part, address in addresses.items()]
-        if state.get("prometheus"):
-            rows.append(["prometheus", "", state["prometheus"]])
-        if state.get("traces"):
-            rows.append(["traces", "", state["traces"]])
-        for line in TextTable(["part", "state", "address"]).lines(rows, header=False):
-            print(line)
+        print_lines(_part_lines(state, wide))
     if state["sandbox"]:
         print(f"warning: {state['sandbox']}")
     for kind, phases in state["resources"].items():
         print(f"{kind}: " + ", ".join(f"{count} {phase}" for phase, count in phases.items()))
     unhealthy = state["unhealthy"]
-    for each in unhealthy[:UNHEALTHY_MAX]:
+    shown = len(unhealthy) if wide else UNHEALTHY_MAX
+    for each in unhealthy[:shown]:
         print(printable(f"unhealthy: {each['what']}: {each['problem']}"))
         print(printable(f"  do: {each['do']}"))
-    if len(unhealthy) > UNHEALTHY_MAX:
-        print(f"unhealthy: {len(unhealthy) - UNHEALTHY_MAX} more; `tapedeck status -o json` lists all")
+    if len(unhealthy) > shown:
+        print(f"unhealthy: {len(unhealthy) - shown} more; `tapedeck status -o wide` lists all")
+
+
+def _part_lines(state: Json, wide: bool) -> list[str]:
+    from tapedeck_deck.cli.health import LOG_OF
+    from tapedeck_deck.cli.text_table import TextTable
+
+    broker = f"{state['broker']} (account: {state['kafka']})"
+    addresses = {**state, "page": state["gateway"], "broker": broker, "database": state["dsn"]}
+    rows = [[name, state["parts"].get(name, ""), addresses[name]] for name in part_names(state)]
+    if not wide:
+        return TextTable(["part", "state", "address"]).lines(rows, header=False)
+    logs = [f"tapedeck logs {LOG_OF[row[0]]}" if row[0] in LOG_OF else "" for row in rows]
+    return TextTable(["part", "state", "address", "log"]).lines(
+        [[*row, log] for row, log in zip(rows, logs, strict=True)], header=False
+    )
 
 
 def page_address(home: StateDir) -> str:
@@ -219,11 +228,12 @@ def migrate(home: StateDir) -> int:
         folder = str(home.migrate)
     elif not Path(folder).is_dir():
         raise DeckError(f"TAPEDECK_CONNECTIONS: got {folder!r}, expected a folder of connection files")
-    done = subprocess.run(
-        [sys.executable, "-m", "tapedeck_maintenance.migrate"],
-        env={**os.environ, "TAPEDECK_CONNECTIONS": folder},
-        timeout=300,
-    )
+    with ProgressLines("upgrading the schema and the topics"):
+        done = subprocess.run(
+            [sys.executable, "-m", "tapedeck_maintenance.migrate"],
+            env={**os.environ, "TAPEDECK_CONNECTIONS": folder},
+            timeout=300,
+        )
     return 1 if done.returncode else 0
 
 

@@ -6,22 +6,26 @@ import json
 import textwrap
 from collections.abc import Iterator
 
+from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.fields import NO_DEFAULT, SchemaField, find_field
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION, KINDS
+from tapedeck_deck.cli.context import WrongArgument
 from tapedeck_deck.cli.kinds import parse_kinds
-from tapedeck_deck.embedded.errors import DeckError
 
 WIDTH = 100
 
 
 def find(path: str) -> SchemaField:
-    """The field at a path such as replay.spec.seek. Raises DeckError, InvalidInput."""
+    """The field at a path such as replay.spec.seek. Raises WrongArgument."""
     kind, *names = path.replace("[]", "").split(".")
     kinds = parse_kinds(kind)
     if len(kinds) > 1 or kinds[0] not in KINDS:
-        raise DeckError(f"kind: got {kind!r}, expected one of {', '.join(each.lower() for each in KINDS)}")
-    return find_field(kinds[0], [name for name in names if name])
+        raise WrongArgument(f"kind: got {kind!r}, expected one of {', '.join(each.lower() for each in KINDS)}")
+    try:
+        return find_field(kinds[0], [name for name in names if name])
+    except InvalidInput as error:
+        raise WrongArgument(str(error)) from None
 
 
 def lines(field: SchemaField, *, recursive: bool) -> Iterator[str]:

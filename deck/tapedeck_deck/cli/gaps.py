@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Feed
 from tapedeck_crds.parse import parse_resource
 from tapedeck_crds.source import is_pattern
+from tapedeck_deck.cli.coverage import series_text
 from tapedeck_deck.cli.store_query import rows_of
-from tapedeck_deck.cli.text_table import TextTable
+from tapedeck_deck.cli.text_table import TextTable, age
 
 State: TypeAlias = Literal["open", "filled", "unfillable"]
 LIMIT = 200
@@ -51,10 +53,21 @@ def gap_table(dsn: str, feed: Json | None, state: State | None) -> tuple[tuple[s
     return _SUMMARY_HEADERS if feed is None else _GAP_HEADERS, found
 
 
-def gap_lines(headers: tuple[str, ...], found: list[tuple[Any, ...]]) -> list[str]:
-    """The gaps as a table."""
+def gap_lines(headers: tuple[str, ...], found: list[tuple[Any, ...]], *, wide: bool = False) -> list[str]:
+    """The gaps as a table; a ``wide`` one also tells how long it is from the beginning to the end."""
     rows = [["" if value is None else str(value) for value in row] for row in found]
-    return TextTable(headers).lines(rows) if rows else ["no gaps"]
+    if not rows:
+        return ["no gaps"]
+    if wide:
+        begin, end = headers.index("from"), headers.index("to")
+        headers = (*headers, "span")
+        rows = [[*row, age(datetime.fromisoformat(row[begin]), datetime.fromisoformat(row[end]))] for row in rows]
+    return TextTable(headers).lines(rows)
+
+
+def gap_series(found: list[tuple[Any, ...]]) -> list[str]:
+    """The series that have gaps, each once."""
+    return list(dict.fromkeys(series_text(exchange, symbol, kind) for exchange, symbol, kind, *_ in found))
 
 
 def gap_documents(headers: tuple[str, ...], found: list[tuple[Any, ...]]) -> list[Json]:

@@ -8,8 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tapedeck_crds.json import Json
-from tapedeck_deck.cli.context import print_note
-from tapedeck_deck.cli.kinds import NamedObject, columns_of, find, label
+from tapedeck_deck.cli.context import fail_with, print_errors, print_note
+from tapedeck_deck.cli.kinds import (
+    MissingObject,
+    NamedObject,
+    columns_of,
+    find_each,
+    label,
+    parse_kinds,
+    parse_targets,
+)
 from tapedeck_deck.cli.output import DOCUMENTS, NAME, TABLE, WIDE, YAML, as_text
 from tapedeck_deck.cli.text_table import TextTable, row
 from tapedeck_deck.embedded.objects import Objects
@@ -25,16 +33,32 @@ class ObjectSelection:
     namespace: str | None
     named: tuple[NamedObject, ...] = ()
 
-    def matching(self, objects: Objects) -> list[Json]:
-        """The objects. Raises DeckError for a named one that is missing."""
+    def matching(self, objects: Objects) -> tuple[list[Json], list[MissingObject]]:
+        """The objects, and an error for each named one that is missing."""
         if self.named:
-            return [find(objects, kind, self.namespace or "default", name) for kind, name in self.named]
-        return self.present(objects)
+            return find_each(objects, [(kind, self.namespace or "default", name) for kind, name in self.named])
+        return self.present(objects), []
 
     def present(self, objects: Objects) -> list[Json]:
         """As ``matching``, without those that are missing."""
         found = [document for kind in self.kinds for document in objects.list(kind, self.namespace)]
         return [d for d in found if not self.named or NamedObject(d["kind"], d["metadata"]["name"]) in self.named]
+
+    @property
+    def absence(self) -> str:
+        """What is said where there is no object of the kinds."""
+        where = f" in namespace {self.namespace}" if self.namespace else ""
+        return f"no {' or '.join(kind.lower() for kind in self.kinds)}{where}"
+
+
+def parse_selection(words: Sequence[str], namespace: str, *, everywhere: bool = False) -> ObjectSelection:
+    """What KIND, KIND NAME… or KIND/NAME… select; a kind ``everywhere`` is one of all namespaces.
+
+    Raises WrongArgument.
+    """
+    named = parse_targets(words) if len(words) > 1 or "/" in words[0] else ()
+    kinds = tuple(dict.fromkeys(each.kind for each in named)) or parse_kinds(words[0])
+    return ObjectSelection(kinds, None if everywhere and not named else namespace, named)
 
 
 class ObjectPrinter:
@@ -87,21 +111,28 @@ def list_of(documents: list[Json]) -> Json:
 
 
 def print_objects(objects: Objects, selection: ObjectSelection, output: str) -> None:
-    """Print the selected objects. Raises DeckError for a named one that is missing."""
-    found = selection.matching(objects)
-    if not found and output not in DOCUMENTS:
-        where = f" in namespace {selection.namespace}" if selection.namespace else ""
-        print_note(f"no {' or '.join(k.lower() for k in selection.kinds)}{where}")
-    ObjectPrinter(selection.kinds, output).show(found, single=len(selection.named) == 1)
+    """Print the selected objects, then an error for each named one that is missing, and exit with code 1 for these."""
+    found, missing = selection.matching(objects)
+    if not found and not missing and output not in DOCUMENTS:
+        print_note(selection.absence)
+    if found or not missing:
+        ObjectPrinter(selection.kinds, output).show(found, single=len(selection.named) == 1)
+    fail_with(missing)
 
 
 def watch_objects(objects: Objects, selection: ObjectSelection, output: str) -> None:
-    """Print the selected objects, then each object again when it changes, until interrupted."""
+    """Print the selected objects, then each object again when it changes, until interrupted.
+
+    A named one that is missing is printed when it is created; exits with code 1 where all are missing.
+    """
     printer = ObjectPrinter(selection.kinds, output)
     version = objects.version
-    found = selection.matching(objects)
+    found, missing = selection.matching(objects)
     if found:
         printer.show(found, single=len(selection.named) == 1)
+        print_errors(missing)
+    else:
+        fail_with(missing)
     printed = _versions(found)
     while True:
         time.sleep(WATCH_SECONDS)

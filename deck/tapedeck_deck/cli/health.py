@@ -13,7 +13,7 @@ from tapedeck_operator.plan.reasons import REASONS
 LAG_SECONDS = 60.0
 FREE_BYTES_MIN = 1024**3
 _ACTIONS = {str(reason): reason.action for reason in REASONS}
-_LOG_OF = {"page": "gateway", "broker": "deck", "database": "deck"}
+LOG_OF = {"page": "gateway", "broker": "deck", "database": "deck"}
 # Conditions that report a problem, whatever the phase is, and reasons of a run that works without one of its parts.
 _TROUBLES = frozenset({("Degraded", "True"), ("PodsFailing", "True"), ("Applied", "False")})
 _PARTS_FAILED = frozenset({"TransformsFailed", "BackfillFailed"})
@@ -33,7 +33,7 @@ class Finding:
 def of_parts(parts: Mapping[str, str]) -> list[Finding]:
     """Parts of the deck that do not answer."""
     return [
-        Finding(part, state, f"read `tapedeck logs {_LOG_OF[part]}`; `tapedeck down` and `tapedeck up` start it again")
+        Finding(part, state, f"read `tapedeck logs {LOG_OF[part]}`; `tapedeck down` and `tapedeck up` start it again")
         for part, state in parts.items()
         if state != "ok"
     ]

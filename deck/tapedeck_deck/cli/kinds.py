@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import KINDS
 from tapedeck_crds.resource import AGE_COLUMN, Column
+from tapedeck_deck.cli.context import WrongArgument
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Objects
 from tapedeck_operator.reconcile.errors import ObjectNotFound
@@ -21,6 +22,10 @@ class NamedObject(NamedTuple):
 
     kind: str
     name: str
+
+
+class MissingObject(DeckError):
+    """No object has the name. The message suggests similar names, or the namespace that has it."""
 
 
 # Kubernetes kinds that the deck or its users create: kind → (plural, short name, columns).
@@ -71,38 +76,45 @@ def kind_names() -> dict[str, str]:
 
 
 def parse_kinds(text: str) -> tuple[str, ...]:
-    """("Replay",) for replay, replays, rp or Replay; several by commas; Tapedeck's own for all. Raises DeckError."""
+    """("Replay",) for replay, replays, rp or Replay; several by commas; Tapedeck's own for all.
+
+    Raises WrongArgument.
+    """
     if text.lower() in (ALL, "tapedeck"):
         return tuple(KINDS)
-    return tuple(dict.fromkeys(_parse_kind(part) for part in text.split(",")))
+    return tuple(dict.fromkeys(parse_kind(part, ALL) for part in text.split(",")))
 
 
-def _parse_kind(text: str) -> str:
+def parse_kind(text: str, *others: str) -> str:
+    """One kind. Raises WrongArgument, which names what is expected, also ``others``."""
     names = kind_names()
     plain = text.lower().removesuffix(".tapedeck.dev")
     if plain not in names:
         near = get_close_matches(plain, names, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        expected = ", ".join([model.plural for model in KINDS.values()] + [c[0] for c in _KUBERNETES_KINDS.values()])
-        raise DeckError(f"kind: got {text!r}, expected one of {expected} or all{hint}")
+        plurals = [model.plural for model in KINDS.values()] + [plural for plural, *_ in _KUBERNETES_KINDS.values()]
+        raise WrongArgument(f"kind: got {text!r}, expected one of {', '.join([*plurals, *others])}{hint}")
     return names[plain]
 
 
 def parse_kind_and_name(kind: str, name: str | None) -> NamedObject:
-    """(Replay, x) for ("replay", "x") and for ("replay/x", None). Raises DeckError."""
+    """(Replay, x) for ("replay", "x") and for ("replay/x", None). Raises WrongArgument."""
     if "/" in kind and name is None:
         kind, name = kind.split("/", 1)
-    if not name:
-        raise DeckError(f"name: missing, expected KIND NAME or KIND/NAME, such as replay {kind}")
     kinds = parse_kinds(kind)
     if len(kinds) > 1:
-        raise DeckError(f"kind: got {kind!r}, expected one kind for a name")
+        raise WrongArgument(f"kind: got {kind!r}, expected one kind for a name")
+    if not name:
+        one = kinds[0].lower()
+        raise WrongArgument(f"name: missing, expected {one} NAME or {one}/NAME; `tapedeck get {one}` lists the names")
     return NamedObject(kinds[0], name)
 
 
 def parse_targets(words: Sequence[str]) -> tuple[NamedObject, ...]:
-    """The objects that KIND NAME… or KIND/NAME… name, each once. Raises DeckError."""
+    """The objects that KIND NAME… or KIND/NAME… name, each once. Raises WrongArgument."""
     if any("/" in word for word in words):
+        if alone := [word for word in words if "/" not in word]:
+            raise WrongArgument(f"name: got {alone[0]!r} beside KIND/NAME, expected KIND/NAME for each")
         targets = [parse_kind_and_name(word, None) for word in words]
     else:
         names: list[str | None] = [*words[1:]] or [None]
@@ -111,7 +123,7 @@ def parse_targets(words: Sequence[str]) -> tuple[NamedObject, ...]:
 
 
 def find(objects: Objects, kind: str, namespace: str, name: str) -> Json:
-    """One object. Raises DeckError that suggests similar names, or the namespace that has the name."""
+    """One object. Raises MissingObject."""
     try:
         return objects.get(kind, namespace, name)
     except ObjectNotFound:
@@ -126,7 +138,19 @@ def find(objects: Objects, kind: str, namespace: str, name: str) -> Json:
         hint = f"; did you mean {' or '.join(near)}?"
     elif here:
         hint = f"; there is {', '.join(here[:5])}" + (", …" if len(here) > 5 else "")
-    raise DeckError(f"{kind.lower()} {name!r} not found in namespace {namespace}{hint}")
+    raise MissingObject(f"{kind.lower()} {name!r} not found in namespace {namespace}{hint}")
+
+
+def find_each(objects: Objects, targets: Iterable[tuple[str, str, str]]) -> tuple[list[Json], list[MissingObject]]:
+    """Those of (kind, namespace, name) that exist, and an error for each of the others."""
+    found: list[Json] = []
+    missing: list[MissingObject] = []
+    for target in targets:
+        try:
+            found.append(find(objects, *target))
+        except MissingObject as error:
+            missing.append(error)
+    return found, missing
 
 
 def label(document: Json) -> str:

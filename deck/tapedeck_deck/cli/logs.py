@@ -19,6 +19,10 @@ from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_operator.reconcile.errors import ObjectNotFound
 
 FOLLOW_SECONDS = 0.2
+DECK = "deck"
+DEPLOYMENTS = ("recorder", "gateway")
+PARTS = (DECK, *DEPLOYMENTS)
+"""What has a log without being a resource of the user."""
 CHUNK = 65_536
 _END_PHASES = FINAL_PHASES | {"Succeeded"}  # of resources, and of pods
 

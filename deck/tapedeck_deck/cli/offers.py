@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tapedeck_crds.errors import EXIT_BAD_INPUT
 from tapedeck_crds.json import Json
 from tapedeck_crds.text import printable
+from tapedeck_deck.cli.progress import ProgressLines
 from tapedeck_deck.cli.text_table import TextTable
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.services import endpoint_policy
@@ -55,7 +56,8 @@ def offers_of(home: StateDir, specs: Sequence[Json]) -> list[Json | NoOffer]:
         except NoOffer as error:
             return error
 
-    with ThreadPoolExecutor(AT_ONCE) as threads:
+    exchanges = ", ".join(str(spec["exchange"]) for spec in specs)
+    with ProgressLines(f"asking {exchanges}"), ThreadPoolExecutor(AT_ONCE) as threads:
         return list(threads.map(ask, specs))
 
 

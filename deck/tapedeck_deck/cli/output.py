@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -26,6 +27,8 @@ class OutputFormat(StrEnum):
 TABLE, TEXT, WIDE, YAML, JSON, NAME, CSV = OutputFormat
 DOCUMENTS = (YAML, JSON)
 """The formats that print one document."""
+FORM = "FORM"
+"""How the help calls a value of `-o`."""
 
 
 def _output(*formats: OutputFormat) -> Any:
@@ -36,19 +39,28 @@ def _output(*formats: OutputFormat) -> Any:
             raise typer.BadParameter(f"got {value!r}, expected {expected}")
         return value
 
-    return typer.Option("--output", "-o", metavar="FORM", help=f"{expected}.", callback=checked)
+    def proposed(incomplete: str) -> list[str]:
+        return [each for each in formats if each.startswith(incomplete)]
+
+    return typer.Option("--output", "-o", metavar=FORM, help=f"{expected}.", callback=checked, autocompletion=proposed)
 
 
 ObjectForm = Annotated[str, _output(TABLE, WIDE, YAML, JSON, NAME)]
-"""Of a command that shows resources."""
+"""Of a command that shows resources, or rows that have a name."""
 ChangeForm = Annotated[str, _output(TEXT, YAML, JSON, NAME)]
 """Of a command that changes resources."""
 TableForm = Annotated[str, _output(TABLE, YAML, JSON)]
-LinesForm = Annotated[str, _output(TABLE, JSON)]
-"""Of a command that shows a state again and again: JSON has a line for each."""
+LiveForm = Annotated[str, _output(TABLE, YAML, JSON)]
+"""Of a command that shows a state again and again: YAML has a document for each, JSON a line."""
 RowsForm = Annotated[str, _output(TABLE, CSV, YAML, JSON)]
 TextForm = Annotated[str, _output(TEXT, YAML, JSON)]
 ListForm = Annotated[str, _output(TEXT, YAML, JSON, NAME)]
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print each line; nothing where there is none."""
+    for line in lines:
+        print(line)
 
 
 def as_text(value: Json | list[Json], output: str) -> str:

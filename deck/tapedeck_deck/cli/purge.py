@@ -11,6 +11,7 @@ import typer
 from tapedeck_crds.kinds import KINDS
 from tapedeck_deck.cli.backup import size_text
 from tapedeck_deck.cli.context import open_objects, print_note
+from tapedeck_deck.cli.deck import stop_shown
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.private_files import owned_folder
 from tapedeck_deck.embedded.state_dir import StateDir
@@ -53,10 +54,8 @@ def _require_deck(home: StateDir) -> None:
 
 
 def _stop(home: StateDir) -> bool:
-    from tapedeck_deck.embedded.deck import stop
-
     print_note("stopping the deck")
-    return stop(home)
+    return stop_shown(home)
 
 
 def _ask(home: StateDir, what: str, confirmed: bool) -> None:

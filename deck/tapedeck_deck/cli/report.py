@@ -11,6 +11,7 @@ import httpx
 from tapedeck_crds.text import printable
 from tapedeck_deck.cli.context import NOT_RUNNING
 from tapedeck_deck.cli.exports.outputs import STDOUT, StandardOutput, whole_file
+from tapedeck_deck.cli.progress import ProgressLines
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.state_dir import StateDir
 
@@ -27,7 +28,7 @@ def save_report(home: StateDir, run: str, output: str) -> str:
     if facts is None:
         raise DeckError(NOT_RUNNING)
     token = home.control_token_file.read_text().strip()
-    with gateway_client(facts["gateway"], token) as client:
+    with ProgressLines("the gateway makes the report"), gateway_client(facts["gateway"], token) as client:
         run_id = find_run(client, run)
         content = _answer(client, f"runs/{quote(run_id, safe='')}/{NAME}").content
     if output == STDOUT:

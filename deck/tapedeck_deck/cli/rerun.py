@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 from psycopg.rows import dict_row
+from rich.console import Console
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.parse import parse_resource
@@ -17,6 +18,7 @@ from tapedeck_deck.cli.context import NOT_RUNNING, open_objects, print_note
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.state_dir import StateDir
+from tapedeck_deck.progress_bars import ProgressBars
 from tapedeck_operator.plan.names import APPLIED_FROM
 from tapedeck_operator.reconcile.errors import ObjectNotFound
 
@@ -47,7 +49,8 @@ def rerun(home: StateDir, run: str, timeout: float) -> Json:
     with open_objects(home) as objects:
         uid = _create(objects, stored)
     print_note(f"run {before['run_id']} ({before['name']}) is repeated as {uid}")
-    after = _wait(facts["dsn"], uid, home, timeout)
+    with ProgressBars(Console(stderr=True)) as progress:
+        after = _wait(facts["dsn"], uid, home, timeout, progress)
     return {
         "run": before["run_id"],
         "repeated_as": uid,
@@ -101,7 +104,7 @@ def _folder(objects: Objects, namespace: str, *candidates: tuple[str, str]) -> s
     return str(Path.cwd())
 
 
-def _wait(dsn: str, uid: str, home: StateDir, timeout: float) -> Json:
+def _wait(dsn: str, uid: str, home: StateDir, timeout: float, progress: ProgressBars) -> Json:
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         found = _run(dsn, uid)
@@ -110,16 +113,18 @@ def _wait(dsn: str, uid: str, home: StateDir, timeout: float) -> Json:
                 raise DeckError(f"run {uid} failed: {found['message']}")
             return found
         with open_objects(home) as objects:
-            _raise_if_failed(objects, uid)
+            backtests = [each for each in objects.list("Backtest") if each["metadata"]["uid"] == uid]
+        for backtest in backtests:
+            progress.update(backtest)
+            _raise_if_failed(backtest)
         time.sleep(POLL_SECONDS)
     raise DeckError(f"run {uid} has not ended after {timeout:g} s; see `tapedeck get backtests`")
 
 
-def _raise_if_failed(objects: Objects, uid: str) -> None:
-    for backtest in objects.list("Backtest"):
-        status = backtest.get("status") or {}
-        if backtest["metadata"]["uid"] == uid and status.get("phase") == "Failed":
-            raise DeckError(f"run {uid} failed: {status.get('message', 'see its status')}")
+def _raise_if_failed(backtest: Json) -> None:
+    status = backtest.get("status") or {}
+    if status.get("phase") == "Failed":
+        raise DeckError(f"run {backtest['metadata']['uid']} failed: {status.get('message', 'see its status')}")
 
 
 def _run(dsn: str, run: str) -> Json | None:

@@ -12,16 +12,25 @@ from typing import Any, TextIO
 
 from tapedeck_deck.cli.context import print_note
 from tapedeck_deck.cli.output import CSV, JSON, TABLE, YAML
-from tapedeck_deck.cli.statement import StatementResult, require_distinct, running
+from tapedeck_deck.cli.progress import ProgressLines
+from tapedeck_deck.cli.statement import Rows, StatementResult, require_distinct, running
 from tapedeck_deck.cli.text_table import TextTable
 
 
 def run_sql(dsn: str, statement: str, form: str) -> None:
     """Run a statement that reads, and print its rows on arrival. Raises DeckError."""
-    with running(dsn, statement) as result:
-        count = _PRINTERS[form](result, sys.stdout)
+    with ProgressLines("the statement runs") as progress, running(dsn, statement) as result:
+        batches = _until_first(progress, result.batches)
+        count = _PRINTERS[form](result._replace(batches=batches), sys.stdout)
     if form == TABLE:
         print_note(f"({count:,} {'row' if count == 1 else 'rows'})")
+
+
+def _until_first(progress: ProgressLines, batches: Iterator[Rows]) -> Iterator[Rows]:
+    """The same batches; the progress is shown until the first one arrives."""
+    for batch in batches:
+        progress.end()
+        yield batch
 
 
 def print_table(result: StatementResult, out: TextIO) -> int:

@@ -12,11 +12,11 @@ import psycopg
 from tapedeck_common.store import catalogue
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.json import Json
-from tapedeck_deck.cli.coverage import Coverage, SeriesName, bars_coverage, trades_coverage
+from tapedeck_deck.cli.coverage import TRADES, Coverage, SeriesName, bars_coverage, trades_coverage
+from tapedeck_deck.cli.progress import ProgressLines
 from tapedeck_deck.cli.store_query import snapshot, store_errors
 from tapedeck_deck.cli.text_table import TextTable
 
-TRADES = "trades"
 _HEADERS = ("exchange", "symbol", "of", "rows", "first", "last", "missing", "coverage")
 _SERIES = """
 SELECT exchange, symbol, interval, (extract(epoch FROM first_ts) * 1000)::int8,
@@ -30,7 +30,7 @@ ORDER BY exchange, symbol, last_ts - first_ts DESC, interval
 
 def stored_series(dsn: str, exchange: str | None, interval: str | None) -> list[tuple[SeriesName, Coverage]]:
     """Every series with its coverage; trades, too, where no interval is chosen. Raises DeckError."""
-    with store_errors(), snapshot(dsn) as connection:
+    with ProgressLines("counting rows of the store"), store_errors(), snapshot(dsn) as connection:
         found = [*_bars(connection, exchange, interval)]
         if interval is None:
             found += _trades(connection, exchange)
@@ -42,6 +42,11 @@ def series_lines(found: list[tuple[SeriesName, Coverage]], *, blocks: bool) -> l
     if not found:
         return ["the store has no such series"]
     return TextTable(_HEADERS).lines([_cells(name, coverage, blocks) for name, coverage in found])
+
+
+def series_names(found: list[tuple[SeriesName, Coverage]]) -> list[str]:
+    """The series alone, a line each."""
+    return [str(name) for name, _ in found]
 
 
 def series_json(found: list[tuple[SeriesName, Coverage]]) -> list[Json]:
@@ -91,7 +96,7 @@ def _cells(name: SeriesName, coverage: Coverage, blocks: bool) -> list[str]:
     return [
         name.exchange,
         name.symbol,
-        name.interval or TRADES,
+        name.kind,
         f"{coverage.rows:,}",
         format_ms(coverage.first),
         format_ms(coverage.last),

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tapedeck_deck.cli.context import HomeOption, resolve_home
-from tapedeck_deck.cli.output import DOCUMENTS, JSON, LinesForm, TableForm, as_text
+from tapedeck_deck.cli.examples import EXAMPLES, installed_examples
+from tapedeck_deck.cli.output import DOCUMENTS, NAME, WIDE, LiveForm, ObjectForm, TableForm, as_text, print_lines
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do it without a question.")]
-EXAMPLES, INSTALLED_EXAMPLES = Path("examples"), Path(sys.prefix) / "share" / "tapedeck" / "examples"
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 TRACES = re.compile(r"https?://[^@\s]+")
 
@@ -76,7 +75,9 @@ def up(
         ),
     ] = None,
 ) -> None:
-    """Start the deck and wait until it is ready, as long as it makes progress.
+    """Start the deck and wait until it is ready.
+
+    It waits as long as the deck makes progress.
 
     \b
     Examples:
@@ -102,7 +103,10 @@ def up(
 
 
 def prefetch() -> None:
-    """Download what the first start needs, Kafka's jars, so that a deck starts without a network."""
+    """Download what the first start needs.
+
+    These are Kafka's jars: a deck then starts without a network.
+    """
     from tapedeck_deck.cli import deck
 
     deck.prefetch()
@@ -134,9 +138,9 @@ def down(
 
 
 def reset(context: typer.Context, yes: YesOption = False, home: HomeOption = None) -> None:
-    """Remove resources, bars and results, and keep the settings of sinks and endpoints. It asks first.
+    """Remove resources, bars and results. It asks first.
 
-    A deck that runs is started again, empty.
+    The settings of sinks and endpoints are kept. A deck that runs is started again, empty.
     """
     from tapedeck_deck.cli import deck
     from tapedeck_deck.cli import purge as removal
@@ -146,24 +150,29 @@ def reset(context: typer.Context, yes: YesOption = False, home: HomeOption = Non
         deck.up(deck_home, 0)
 
 
-def status(context: typer.Context, output: TableForm = "table", home: HomeOption = None) -> None:
-    """Show the state of the deck, of its parts and of its resources. Exits 1 if any component is unhealthy."""
+def status(context: typer.Context, output: ObjectForm = "table", home: HomeOption = None) -> None:
+    """Show the state of the deck, its parts and its resources.
+
+    With -o wide also the log of each part, and all that is unhealthy. Exits 1 if any component is unhealthy.
+    """
     from tapedeck_deck.cli import deck
 
     deck_home = resolve_home(home or context.obj)
     state = deck.status(deck_home)
     if output in DOCUMENTS:
         print(as_text(state, output))
+    elif output == NAME:
+        print_lines(deck.part_names(state))
     else:
-        deck.print_status(deck_home, state)
+        deck.print_status(deck_home, state, wide=output == WIDE)
     if not state["running"] or state["problems"] or set(state["parts"].values()) != {"ok"}:
         raise typer.Exit(1)
 
 
 def doctor(context: typer.Context, output: TableForm = "table", home: HomeOption = None) -> None:
-    """Check this machine and say what to do: Python, packages, kernel, disk, memory, ports.
+    """Check this machine and say what to do.
 
-    It needs no deck and starts none. Exits 1 if a deck cannot run here.
+    Python, packages, kernel, disk, memory, ports. It needs no deck and starts none. Exits 1 if a deck cannot run here.
     """
     from tapedeck_deck.cli import doctor as checks
 
@@ -178,14 +187,16 @@ def doctor(context: typer.Context, output: TableForm = "table", home: HomeOption
 
 def top(
     context: typer.Context,
-    output: LinesForm = "table",
+    output: LiveForm = "table",
     once: Annotated[bool, typer.Option("--once", help="Print once and end, as into a pipe or a file.")] = False,
     interval: Annotated[
         float, typer.Option("--interval", min=0.5, max=3600, metavar="SECONDS", help="Time between two looks.")
     ] = 2.0,
     home: HomeOption = None,
 ) -> None:
-    """Show live what the deck does: resources with speed, rate and lateness, lag, processes and disk. Ctrl-C ends it.
+    """Show live what the deck does. Ctrl-C ends it.
+
+    Resources with speed, rate and lateness, lag, processes and disk. JSON has a line for each look, YAML a document.
 
     \b
     Examples:
@@ -195,11 +206,13 @@ def top(
     """
     from tapedeck_deck.cli.top import run
 
-    run.show(resolve_home(home or context.obj), as_json=output == JSON, once=once, interval=interval)
+    run.show(resolve_home(home or context.obj), output, once=once, interval=interval)
 
 
 def page(context: typer.Context, home: HomeOption = None) -> None:
-    """Print the page's address with the deck's token, by which the page, a notebook or a script changes resources.
+    """Print the page's address with the deck's token.
+
+    By the token the page, a notebook or a script changes resources.
 
     \b
     The token is valid until the deck stops. Who has it may do what its owner can with `tapedeck apply`. The page at the
@@ -225,7 +238,9 @@ def backup(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The new file.", show_default=False)],
     home: HomeOption = None,
 ) -> None:
-    """Write a backup of the running deck into one file: resources, store, and settings of sinks.
+    """Write a backup of the running deck into one file.
+
+    It has resources, store, and settings of sinks.
 
     \b
     The file holds the Secrets of your resources; only you can read it. Topics, logs and the files that resources
@@ -268,16 +283,16 @@ def demo(
     ] = 0,
     home: HomeOption = None,
 ) -> None:
-    """Play the sample bars through the whole pipeline: files, topic, store, replay, strategy, results.
+    """Play the sample bars through the whole pipeline.
 
-    Afterwards, independent code compares every bar between the source files, the topic and the store.
-    Exits 1 if a bar was lost or doubled.
+    Files, topic, store, replay, strategy, results. Afterwards, independent code compares every bar between the source
+    files, the topic and the store. Exits 1 if a bar was lost or doubled.
     """
     from rich.console import Console
 
     from tapedeck_deck.demo.run import demo as run_demo
 
-    found = examples or (EXAMPLES if EXAMPLES.is_dir() else INSTALLED_EXAMPLES)
+    found = examples or (EXAMPLES if EXAMPLES.is_dir() else installed_examples())
     result = run_demo(resolve_home(home or context.obj), found, Console(), keep=keep, port=port)
     print(result)
     if result.lost or result.doubled:

@@ -63,10 +63,10 @@ def import_files(
     output: TextForm = "text",
     home: HomeOption = None,
 ) -> None:
-    """Import files of any layout into the store: CSV, JSON, Parquet, Arrow; compressed or in archives.
+    """Import files of any layout into the store.
 
-    What the files hold is recognized, shown, and read by a Feed. Options are needed only where a file does not say it.
-    Exits 0 only if the rows are in the store.
+    CSV, JSON, Parquet, Arrow; compressed or in archives. What the files hold is recognized, shown, and read by a Feed.
+    Options are needed only where a file does not say it. Exits 0 only if the rows are in the store.
 
     \b
     Examples:
@@ -127,13 +127,12 @@ def _downloaded(names: list[str], stack: ExitStack) -> list[str]:
     """The names with what URLs name in place of these, until the stack is closed."""
     import tempfile
 
-    from rich.console import Console
-
     from tapedeck_deck.cli.imports.download import Download, is_url
+    from tapedeck_deck.cli.progress import shown_progress
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tapedeck-download-")))
-    with Console(stderr=True).status("downloading") as status:
-        download = Download(folder, lambda url, size: status.update(f"downloading {url}: {size / 2**20:,.0f} MB"))
+    with shown_progress("downloading") as show:
+        download = Download(folder, lambda url, size: show(f"downloading {url}: {size / 2**20:,.0f} MB"))
         return [str(download.fetch(name)) if is_url(name) else name for name in names]
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tapedeck_deck.cli.completion import complete_backtest
 from tapedeck_deck.cli.context import (
     FilesOption,
     HomeOption,
@@ -16,6 +17,15 @@ from tapedeck_deck.cli.context import (
     resolve_home,
 )
 from tapedeck_deck.cli.output import DOCUMENTS, NAME, ListForm, TextForm, as_text
+
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="The id of a run, or the name of its Backtest (its last run).",
+        autocompletion=complete_backtest,
+    ),
+]
 
 
 def fetch(
@@ -79,9 +89,7 @@ def fetch(
 
 def rerun(
     context: typer.Context,
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="The id of a run, or the name of its Backtest (its last run).")
-    ],
+    run: RunArgument,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for the end of the run.")] = 600.0,
     output: TextForm = "text",
     home: HomeOption = None,
@@ -102,15 +110,15 @@ def rerun(
 
 def report(
     context: typer.Context,
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="The id of a run, or the name of its Backtest (its last run).")
-    ],
+    run: RunArgument,
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="The file to write, or - for standard output.")
     ] = "report.html",
     home: HomeOption = None,
 ) -> None:
-    """Save the report of a run as one file of HTML that opens without a server.
+    """Save the report of a run as one file of HTML.
+
+    It opens without a server.
 
     \b
     Examples:
@@ -131,20 +139,22 @@ def check(
     output: TextForm = "text",
     home: HomeOption = None,
 ) -> None:
-    """Check the strategies of Backtests for look-ahead and start-up bias. Stores nothing.
+    """Check strategies for look-ahead and start-up bias.
+
+    Those of Backtests in files; nothing is stored.
 
     \b
     lookAhead  orders that change when later bars are removed
     startUp    indicators that depend on the number of earlier bars
     Each check uses the first 20,000 stored bars of a Backtest's data.store. Exits 1 if a bias is found.
     """
+    from tapedeck_deck.cli.sources import read_sources
     from tapedeck_deck.cli.strategies import check_strategies
-    from tapedeck_deck.embedded import documents
 
     deck_home = resolve_home(home or context.obj)
     with open_objects(deck_home) as objects:
         note_if_not_running(deck_home)
-        found = check_strategies(objects, documents.read(filename), namespace)
+        found = check_strategies(objects, read_sources("check", filename), namespace)
     if output in DOCUMENTS:
         facts = ((name, each.state, each.reason, each.message) for name, each in found.items())
         print(as_text([dict(zip(("name", "state", "reason", "message"), each, strict=True)) for each in facts], output))

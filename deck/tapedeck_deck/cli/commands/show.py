@@ -6,23 +6,29 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from tapedeck_deck.cli.completion import complete_field, complete_targets
+from tapedeck_deck.cli.completion import (
+    complete_field,
+    complete_logs,
+    complete_name,
+    complete_targets,
+    complete_words,
+)
 from tapedeck_deck.cli.context import (
     NOT_RUNNING,
     HomeOption,
     NamespaceOption,
+    fail_with,
     note_if_not_running,
     open_objects,
     print_note,
     resolve_home,
 )
-from tapedeck_deck.cli.output import DOCUMENTS, ObjectForm, TableForm, TextForm, as_text
+from tapedeck_deck.cli.output import DOCUMENTS, NAME, WIDE, ObjectForm, TableForm, TextForm, as_text, print_lines
 from tapedeck_deck.embedded.errors import DeckError
 
 KIND_HELP = "feed, replay, backtest (plural or short: fd, rp, bt), pod, or all."
-Targets = Annotated[
-    list[str],
-    typer.Argument(metavar="KIND NAME… | KIND/NAME…", help=f"{KIND_HELP} Then names.", autocompletion=complete_targets),
+NameArgument = Annotated[
+    str | None, typer.Argument(help="Its name, unless given as KIND/NAME.", autocompletion=complete_name)
 ]
 
 
@@ -43,7 +49,7 @@ def get(
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Show all namespaces.")] = False,
     home: HomeOption = None,
 ) -> None:
-    """Show resources.
+    """Show resources. Exits 1 where one that is named does not exist.
 
     \b
     Examples:
@@ -56,10 +62,7 @@ def get(
     from tapedeck_deck.cli import get as printing
     from tapedeck_deck.cli import kinds
 
-    words = targets or [kinds.ALL]
-    named = kinds.parse_targets(words) if len(words) > 1 or "/" in words[0] else ()
-    chosen = tuple(dict.fromkeys(each.kind for each in named)) or kinds.parse_kinds(words[0])
-    selection = printing.ObjectSelection(chosen, None if all_namespaces and not named else namespace, named)
+    selection = printing.parse_selection(targets or [kinds.ALL], namespace, everywhere=all_namespaces)
     deck_home = resolve_home(home or context.obj)
     with open_objects(deck_home) as objects:
         note_if_not_running(deck_home)
@@ -68,32 +71,45 @@ def get(
 
 def describe(
     context: typer.Context,
-    targets: Targets,
+    targets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="KIND [NAME…] | KIND/NAME…",
+            help=f"{KIND_HELP} All resources of a kind where no name is given.",
+            autocompletion=complete_targets,
+        ),
+    ],
     namespace: NamespaceOption = "default",
     output: TextForm = "text",
     home: HomeOption = None,
 ) -> None:
-    """Show everything about resources: spec, status, conditions, pods with restarts and logs, events.
+    """Show everything about resources.
+
+    Spec, status, conditions, pods with restarts and logs, events. Exits 1 where one that is named does not exist.
 
     \b
     Examples:
       tapedeck describe replay coinbase-sample
+      tapedeck describe replays
       tapedeck describe feed/coinbase-sample backtest/sma-cross
       tapedeck describe backtest sma-cross -o json
     """
-    from tapedeck_deck.cli import kinds
     from tapedeck_deck.cli.describe import describe as text_of
     from tapedeck_deck.cli.describe import description
+    from tapedeck_deck.cli.get import parse_selection
 
-    chosen = kinds.parse_targets(targets)
+    selection = parse_selection(targets, namespace)
     deck_home = resolve_home(home or context.obj)
     with open_objects(deck_home) as objects:
         note_if_not_running(deck_home)
-        found = [kinds.find(objects, kind, namespace, name) for kind, name in chosen]
-        if output in DOCUMENTS:
+        found, missing = selection.matching(objects)
+        if output in DOCUMENTS and not (missing and not found):
             print(as_text([description(objects, document) for document in found], output))
-        else:
+        elif found:
             print("\n\n".join(text_of(objects, document) for document in found))
+        elif not missing:
+            print_note(selection.absence)
+    fail_with(missing)
 
 
 def explain(
@@ -108,7 +124,9 @@ def explain(
     ] = False,
     output: TableForm = "table",
 ) -> None:
-    """Describe a kind of resource or one of its fields: type, default, unit, limits.
+    """Describe a kind of resource or one of its fields.
+
+    Type, default, unit, limits.
 
     \b
     Examples:
@@ -140,12 +158,14 @@ def errors(
             metavar="[KIND/NAME]", help="A feed or replay; all of them if omitted.", autocompletion=complete_targets
         ),
     ] = None,
-    name: Annotated[str | None, typer.Argument(help="Its name, unless given as KIND/NAME.")] = None,
-    output: TableForm = "table",
+    name: NameArgument = None,
+    output: ObjectForm = "table",
     namespace: NamespaceOption = "default",
     home: HomeOption = None,
 ) -> None:
-    """List what was refused or lost on its way into the store: rows, place of the first, and reason.
+    """List what was refused or lost on its way into the store.
+
+    Rows, place of the first, and reason. With -o wide their time, with -o name the resources that have errors.
 
     \b
     Examples:
@@ -164,14 +184,17 @@ def errors(
         raise DeckError(NOT_RUNNING)
     with open_objects(deck_home) as objects:
         resource = None if target is None else kinds.find(objects, *target)
+        owners = {d["metadata"]["name"]: kinds.label(d) for kind in ("Replay", "Feed") for d in objects.list(kind)}
     found = ingest_errors.errors_of(facts["dsn"], resource)
     if output in DOCUMENTS:
         print(as_text(ingest_errors.error_documents(found), output))
         return
+    if output == NAME:
+        print_lines(ingest_errors.error_owners(found, owners))
+        return
     feed = resource if target is None or target[0] == "Feed" else None
     lasting = 0 if feed is not resource else gaps_of_series.lasting_gaps(facts["dsn"], feed)
-    for line in ingest_errors.error_lines(found):
-        print(line)
+    print_lines(ingest_errors.error_lines(found, wide=output == WIDE))
     if lasting:
         command = "tapedeck gaps" if target is None else f"tapedeck gaps feed/{target[2]}"
         print_note(f"{lasting} {'gap' if lasting == 1 else 'gaps'} of missing trades or bars: `{command}` lists them")
@@ -185,15 +208,22 @@ def gaps(
             metavar="[feed/NAME]", help="A feed; a count of each series if omitted.", autocompletion=complete_targets
         ),
     ] = None,
-    name: Annotated[str | None, typer.Argument(help="Its name, unless given as feed/NAME.")] = None,
+    name: NameArgument = None,
     state: Annotated[
-        str | None, typer.Option(metavar="STATE", help="open, filled or unfillable; all if omitted.")
+        str | None,
+        typer.Option(
+            metavar="STATE",
+            help="open, filled or unfillable; all if omitted.",
+            autocompletion=complete_words("open", "filled", "unfillable"),
+        ),
     ] = None,
-    output: TableForm = "table",
+    output: ObjectForm = "table",
     namespace: NamespaceOption = "default",
     home: HomeOption = None,
 ) -> None:
-    """List missing trades and bars: open ones, filled ones, and those that the exchange cannot fill.
+    """List missing trades and bars.
+
+    Open ones, filled ones, and those that the exchange cannot fill. With -o name the series that have gaps.
 
     \b
     Examples:
@@ -218,9 +248,10 @@ def gaps(
     headers, found = gaps_of_series.gap_table(facts["dsn"], feed, cast("gaps_of_series.State | None", state))
     if output in DOCUMENTS:
         print(as_text(gaps_of_series.gap_documents(headers, found), output))
-        return
-    for line in gaps_of_series.gap_lines(headers, found):
-        print(line)
+    elif output == NAME:
+        print_lines(gaps_of_series.gap_series(found))
+    else:
+        print_lines(gaps_of_series.gap_lines(headers, found, wide=output == WIDE))
 
 
 def logs(
@@ -230,10 +261,10 @@ def logs(
         typer.Argument(
             metavar="KIND/NAME",
             help="The owner of the pods; or recorder, gateway or deck.",
-            autocompletion=complete_targets,
+            autocompletion=complete_logs,
         ),
     ],
-    name: Annotated[str | None, typer.Argument(help="Its name, unless given as KIND/NAME.")] = None,
+    name: NameArgument = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines until it ends, or Ctrl-C.")] = False,
     tail: Annotated[int | None, typer.Option(min=0, help="Print only the last lines of each log.")] = None,
     namespace: NamespaceOption = "default",
@@ -252,10 +283,10 @@ def logs(
     from tapedeck_deck.cli import logs as log_files
 
     deck_home = resolve_home(home or context.obj)
-    if kind == "deck" and name is None:
+    if kind == log_files.DECK and name is None:
         log_files.print_deck_log(deck_home, following=follow, tail=tail)
         return
-    if kind in ("recorder", "gateway") and name is None:
+    if kind in log_files.DEPLOYMENTS and name is None:
         kind, name = "deployment", kind
     with open_objects(deck_home) as objects:
         document = kinds.find(objects, *_target(kind, name, namespace))

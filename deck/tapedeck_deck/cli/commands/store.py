@@ -8,8 +8,9 @@ from typing import Annotated, cast, get_args
 
 import typer
 
+from tapedeck_deck.cli.completion import complete_backtest, complete_exported, complete_words
 from tapedeck_deck.cli.context import HomeOption, resolve_home
-from tapedeck_deck.cli.output import DOCUMENTS, RowsForm, TableForm, as_text
+from tapedeck_deck.cli.output import DOCUMENTS, NAME, WIDE, ObjectForm, RowsForm, as_text, print_lines
 from tapedeck_deck.interruption import interruptible
 
 FromOption = Annotated[
@@ -24,7 +25,9 @@ def sql(
     output: RowsForm = "table",
     home: HomeOption = None,
 ) -> None:
-    """Run one SQL statement on the store, in a read-only transaction, and print its rows on arrival.
+    """Run one SQL statement that reads the store.
+
+    It runs in a read-only transaction, and its rows are printed on arrival.
 
     \b
     Examples:
@@ -46,7 +49,9 @@ def psql(
     ] = None,
     home: HomeOption = None,
 ) -> None:
-    """Open PostgreSQL's shell on the store, as a user that only reads; a small prompt where there is no psql.
+    """Open PostgreSQL's shell on the store, as a reader.
+
+    It is psql, or a small prompt where there is none.
 
     \b
     Examples:
@@ -63,10 +68,13 @@ def symbols(
     context: typer.Context,
     exchange: Annotated[str | None, typer.Option(metavar="EXCHANGE", help="Only series of this exchange.")] = None,
     interval: Annotated[str | None, typer.Option(metavar="INTERVAL", help="Only bars of this interval.")] = None,
-    output: TableForm = "table",
+    output: ObjectForm = "table",
     home: HomeOption = None,
 ) -> None:
-    """List the series of the store: rows, first, last, what is missing between them, and how whole they are.
+    """List the series of the store.
+
+    Rows, first, last, what is missing between them, and how whole they are, which -o wide draws in blocks, as a
+    terminal does. -o name has exchange, symbol, and interval or trades.
 
     \b
     Bars are counted on the grid of their interval; of a market with a session, trading days without a bar are
@@ -78,9 +86,10 @@ def symbols(
     found = listing.stored_series(reader_dsn(resolve_home(home or context.obj)), exchange, interval)
     if output in DOCUMENTS:
         print(as_text(listing.series_json(found), output))
-        return
-    for line in listing.series_lines(found, blocks=sys.stdout.isatty()):
-        print(line)
+    elif output == NAME:
+        print_lines(listing.series_names(found))
+    else:
+        print_lines(listing.series_lines(found, blocks=output == WIDE or sys.stdout.isatty()))
 
 
 def export(
@@ -88,7 +97,9 @@ def export(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="KIND", help="bars, trades, tickers, points, runs, run-trades, run-equity, gaps or errors."
+            metavar="KIND",
+            help="bars, trades, tickers, points, runs, run-trades, run-equity, gaps or errors.",
+            autocompletion=complete_exported,
         ),
     ],
     exchange: Annotated[str | None, typer.Option(metavar="EXCHANGE", help="Only rows of this exchange.")] = None,
@@ -100,7 +111,12 @@ def export(
     start: FromOption = None,
     end: ToOption = None,
     run: Annotated[
-        str | None, typer.Option(metavar="RUN", help="The id of a run, or the name of its Backtest (its last run).")
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="The id of a run, or the name of its Backtest (its last run).",
+            autocompletion=complete_backtest,
+        ),
     ] = None,
     form: Annotated[
         str | None,
@@ -122,7 +138,9 @@ def export(
     ] = None,
     home: HomeOption = None,
 ) -> None:
-    """Write rows of the store for other programs: as of one moment, streamed, with every digit.
+    """Write rows of the store for other programs.
+
+    As of one moment, streamed, with every digit.
 
     \b
     Examples:
@@ -151,7 +169,10 @@ def export(
 
 def rm(
     context: typer.Context,
-    kind: Annotated[str, typer.Argument(metavar="bars|trades", help="What to remove.")],
+    kind: Annotated[
+        str,
+        typer.Argument(metavar="bars|trades", help="What to remove.", autocompletion=complete_words("bars", "trades")),
+    ],
     exchange: Annotated[str, typer.Option(metavar="EXCHANGE", help="The exchange of the series.")],
     symbol: Annotated[str, typer.Option(metavar="SYMBOL", help="The symbol of the series.")],
     interval: Annotated[

@@ -16,10 +16,10 @@ from urllib.parse import quote
 import pyarrow.parquet as pq
 
 from tapedeck_crds.intervals import DAY_MS
+from tapedeck_deck.cli.context import WrongArgument
 from tapedeck_deck.cli.exports.arrow_table import ArrowWriter
 from tapedeck_deck.cli.exports.format import ExportFormat, FolderLayout
 from tapedeck_deck.cli.exports.kinds import ExportColumn, ExportKind, Row
-from tapedeck_deck.embedded.errors import DeckError
 
 PERIODS = {"year": "%Y", "month": "%Y-%m", "day": "%Y-%m-%d"}
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"  # an empty text: a name of a folder needs one
@@ -37,13 +37,13 @@ def partition_names(kind: ExportKind) -> list[str]:
 
 
 def partitioned(kind: ExportKind, partition: Sequence[str]) -> Callable[[Sequence[ExportColumn]], FolderLayout]:
-    """The layout of a folder like symbol=BTC%2FUSD/month=2018-04. Raises DeckError for an unknown name."""
+    """The layout of a folder like symbol=BTC%2FUSD/month=2018-04. Raises WrongArgument for an unknown name."""
     possible = partition_names(kind)
     for name in partition:
         if name not in possible:
-            raise DeckError(f"--partition: got {name!r}, expected some of {', '.join(possible)}")
+            raise WrongArgument(f"--partition: got {name!r}, expected some of {', '.join(possible)}")
     if len(set(partition)) < len(partition):
-        raise DeckError(f"--partition: got {','.join(partition)}, expected each name once")
+        raise WrongArgument(f"--partition: got {','.join(partition)}, expected each name once")
     return lambda columns: _layout(kind, partition, columns)
 
 

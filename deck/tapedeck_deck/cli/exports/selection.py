@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from tapedeck_deck.cli.context import WrongArgument
 from tapedeck_deck.cli.exports.kinds import ExportColumn, ExportKind
 from tapedeck_deck.embedded.errors import DeckError
 
@@ -29,11 +30,11 @@ class ExportSelection:
     end: int | None = None
 
     def check(self, kind: ExportKind) -> None:
-        """Raises DeckError for an option that chooses by a column which the kind lacks."""
+        """Raises WrongArgument for an option that chooses by a column which the kind lacks."""
         chosen = {"exchange": self.exchange, "symbol": self.symbols, "interval": self.interval, "run": self.run}
         for option, value in chosen.items():
             if value is not None and _filter_column(kind, option) is None:
-                raise DeckError(f"--{option}: {kind.name} are not chosen by it; leave it out")
+                raise WrongArgument(f"--{option}: {kind.name} are not chosen by it; leave it out")
 
     def is_one_series(self, kind: ExportKind) -> bool:
         """Whether all rows are of one exchange, symbol and (where the kind has it) interval."""

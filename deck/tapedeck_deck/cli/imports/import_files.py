@@ -11,12 +11,13 @@ from rich.console import Console
 
 from tapedeck_crds.files import FileColumns
 from tapedeck_crds.json import Json
+from tapedeck_deck.cli.context import WrongArgument
 from tapedeck_deck.cli.feed_runs import run_feeds
 from tapedeck_deck.cli.imports import report
 from tapedeck_deck.cli.imports.stored import wait_stored
 from tapedeck_deck.cli.output import DOCUMENTS, as_text
+from tapedeck_deck.cli.progress import shown_progress
 from tapedeck_deck.embedded.documents import Document
-from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.state_dir import StateDir
 from tapedeck_deck.inspection.document import document
 from tapedeck_deck.inspection.feeds import feeds, new_name
@@ -37,8 +38,8 @@ class Import:
 
     def look(self) -> Looked:
         """Read the files. Raises DeckError."""
-        with self.console.status("reading the files") as status:
-            return look(self.listed, self.declared, lambda path: status.update(f"reading {path}"))
+        with shown_progress("reading the files") as show:
+            return look(self.listed, self.declared, lambda path: show(f"reading {path}"))
 
     def described(self, looked: Looked, form: str) -> str:
         """What was found, as text, JSON or YAML."""
@@ -58,7 +59,7 @@ class Import:
         documents = feeds(looked.found, new_name())
         applied = [Document("import", self.listed.root, feed) for feed in documents]
         statuses = run_feeds(self.home, applied, self.console)
-        with self.console.status("waiting for the recorder to store the last rows"):
+        with shown_progress("waiting for the recorder to store the last rows"):
             for feed, status in zip(documents, statuses, strict=True):
                 found = _of(feed, looked.found)
                 symbols = sorted({symbol for each in found for symbol in each.symbols})
@@ -67,7 +68,7 @@ class Import:
 
 
 def parse_columns(order: str | None, mapping: Sequence[str]) -> dict[str, str | int]:
-    """The columns of fields: by their order, and by single assignments. Raises DeckError."""
+    """The columns of fields: by their order, and by single assignments. Raises WrongArgument."""
     known = list(FileColumns.model_fields)
     found: dict[str, str | int] = {}
     for number, name in enumerate((order or "").split(",") if order else (), 1):
@@ -76,14 +77,14 @@ def parse_columns(order: str | None, mapping: Sequence[str]) -> dict[str, str | 
     for each in mapping:
         name, equals, column = each.partition("=")
         if not equals or not column:
-            raise DeckError(f"--map: got {each!r}, expected FIELD=COLUMN, such as ts=Date")
+            raise WrongArgument(f"--map: got {each!r}, expected FIELD=COLUMN, such as ts=Date")
         found[_field("--map", name, known)] = int(column) if column.isdigit() else column
     return found
 
 
 def _field(option: str, name: str, known: Sequence[str]) -> str:
     if name not in known:
-        raise DeckError(f"{option}: got {name!r}, expected {', '.join(known)} or {SKIP}")
+        raise WrongArgument(f"{option}: got {name!r}, expected {', '.join(known)} or {SKIP}")
     return name
 
 

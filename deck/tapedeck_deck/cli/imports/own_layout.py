@@ -32,7 +32,7 @@ def layout_fields(layout: str) -> dict[str, Any]:
     try:
         Files.model_validate(given)
     except ValidationError as error:
-        raise DeckError("\n".join(validation_problems(error, prefix=f"{layout}: "))) from None
+        raise DeckError("\n".join(validation_problems(error, f"{layout}: ", Files))) from None
     return fields
 
 

@@ -10,12 +10,17 @@ import yaml
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.parse import parse_resource
-from tapedeck_crds.resource import API_VERSION
+from tapedeck_crds.resource import API_VERSION, NAME_MAX, NAME_PATTERN
+from tapedeck_crds.text import quoted
+from tapedeck_deck.cli.context import WrongArgument
+from tapedeck_deck.cli.examples import EXAMPLES
 from tapedeck_deck.cli.new_files.commented_yaml import commented
 from tapedeck_deck.embedded.errors import DeckError
 
 _BITCOIN: Json = {"symbol": "BTC/USD", "price": 60000, "volatility": 0.6, "volume": 12}
 _MARKET: Json = {"symbols": [_BITCOIN], "bars": 2880, "seed": 1}
+_OF_MARKET = "-market"
+"""What the name of a run's own market ends with."""
 _BROKER: Json = {"cash": 10000, "commissionPercent": 0.1}
 _STRATEGY = '''"""A strategy for Backtrader.
 
@@ -46,10 +51,21 @@ class CLASS(bt.Strategy):
 
 
 def new_files(what: str, name: str | None) -> dict[str, str]:
-    """File name → text. Raises DeckError, InvalidResource."""
+    """File name → text. Raises WrongArgument."""
     if what not in _STARTERS:
-        raise DeckError(f"what: got {what!r}, expected one of {', '.join(_STARTERS)}")
-    return _STARTERS[what](name or f"my-{what}")
+        raise WrongArgument(f"what: got {what!r}, expected one of {', '.join(_STARTERS)}, {EXAMPLES}")
+    longest = NAME_MAX - len(_OF_MARKET) if what in ("backtest", "strategy") else NAME_MAX
+    return _STARTERS[what](checked_name(name or f"my-{what}", longest))
+
+
+def checked_name(name: str, longest: int = NAME_MAX) -> str:
+    """A name that a resource may have, of at most ``longest`` characters. Raises WrongArgument."""
+    if len(name) > longest or not re.fullmatch(NAME_PATTERN, name):
+        raise WrongArgument(
+            f"name: got {quoted(name)}, expected a-z, 0-9 and -, at most {longest} characters, beginning and ending "
+            "with a letter or a digit"
+        )
+    return name
 
 
 def write_files(files: dict[str, str], folder: Path, *, replace: bool) -> list[Path]:
@@ -111,7 +127,9 @@ def _backtest(name: str) -> dict[str, str]:
 def _strategy(name: str) -> dict[str, str]:
     module = name.replace("-", "_")
     if not module.isidentifier():
-        raise DeckError(f"name: got {name!r}, expected a letter first, then a-z, 0-9 and -: it names a Python module")
+        raise WrongArgument(
+            f"name: got {name!r}, expected a letter first, then a-z, 0-9 and -: it names a Python module"
+        )
     title = "".join(word.capitalize() for word in module.split("_"))
     strategy = {"module": f"{module}:{title}", "params": {"period": 20}}
     text = _STRATEGY.replace("NAME", name).replace("CLASS", title)
@@ -121,12 +139,12 @@ def _strategy(name: str) -> dict[str, str]:
 
 def _market(name: str) -> str:
     """The market of a run: an invented one, which needs no stored data."""
-    document = _resource("Replay", f"{name}-market", {"source": {"synthetic": _MARKET}, "unpaced": True})
+    document = _resource("Replay", f"{name}{_OF_MARKET}", {"source": {"synthetic": _MARKET}, "unpaced": True})
     return yaml.safe_dump(document, sort_keys=False)
 
 
 def _run(name: str, strategy: Json) -> str:
-    data = {"replay": {"name": f"{name}-market"}}
+    data = {"replay": {"name": f"{name}{_OF_MARKET}"}}
     spec: Json = {"strategy": strategy, "data": data, "broker": _BROKER, "sizer": {"percent": 95}}
     return commented(_resource("Backtest", name, spec))
 

@@ -1,4 +1,4 @@
-"""Showing the state of a deck: once, as lines of JSON, or live."""
+"""Showing the state of a deck: once, as lines of JSON or documents of YAML, or live."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 from tapedeck_deck.cli.context import NOT_RUNNING, open_objects
+from tapedeck_deck.cli.output import DOCUMENTS, JSON, as_text
 from tapedeck_deck.cli.top.state import DeckMeter, DeckState
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.state_dir import StateDir
@@ -16,15 +17,15 @@ PIPE_COLUMNS = 200
 FIRST_SECONDS = 1.0  # between the two looks that a rate needs
 
 
-def show(home: StateDir, *, as_json: bool, once: bool, interval: float) -> None:
+def show(home: StateDir, output: str, *, once: bool, interval: float) -> None:
     """Show the running deck until interrupted, or once. Raises DeckError where it does not run, or has stopped."""
     facts = home.running()
     if facts is None:
         raise DeckError(NOT_RUNNING)
     with open_objects(home) as objects:
         states = _states(home, DeckMeter(home, facts, objects), interval)
-        if as_json:
-            _print_lines(states, once=once)
+        if output in DOCUMENTS:
+            _print_documents(states, output, once=once)
         elif once or not sys.stdout.isatty():
             _print_once(next(states))
         else:
@@ -40,9 +41,10 @@ def _states(home: StateDir, meter: DeckMeter, interval: float) -> Iterator[DeckS
     raise DeckError("the deck has stopped")
 
 
-def _print_lines(states: Iterator[DeckState], *, once: bool) -> None:
+def _print_documents(states: Iterator[DeckState], output: str, *, once: bool) -> None:
     for state in states:
-        print(json.dumps(state.as_json()), flush=True)
+        found = state.as_json()
+        print(json.dumps(found) if output == JSON else f"---\n{as_text(found, output)}", flush=True)
         if once:
             return
 
