@@ -17,6 +17,7 @@ from websockets.sync.client import connect
 
 from pods.backtest import BacktestPod, read_records
 from pods.channel_client import ChannelClient
+from pods.feed import FeedPod
 from pods.gateway import running_gateway
 from pods.machine import Machine, frozen
 from pods.recorder import LIVE, T0, RecorderProcess, publish, recorders
@@ -31,9 +32,11 @@ from pods.replay import (
 from pods.runs import random_walk, spec, store_data
 from pods.services import as_role
 from pods.store import insert_bars
+from pods.topic import read_topic
+from pods.transform import TransformProcess
 from tapedeck_common.market import Trade
 from tapedeck_common.settings import Connections
-from tapedeck_common.topics import MARKET_TRADES
+from tapedeck_common.topics import MARKET_BARS, MARKET_POINTS, MARKET_TRADES
 from tapedeck_common.wire import encode
 from tapedeck_crds.json import Json
 from waits import eventually
@@ -43,6 +46,7 @@ FULL = int(os.environ.get("TAPEDECK_FAULTS", "1")) >= 20
 SECONDS = [60.0, *(random.Random(16).uniform(0.5, 15) for _ in range(19))] if FULL else [8.0]
 SERVICES = ["broker", "database"] if FULL else []
 IMPATIENCE = 2.0  # seconds without an answer after which a client gives up
+ROWS = 150_000
 GROWTH_BYTES = 32 * 1024**2
 SYMBOLS = ["BTC/USD", "ETH/USD", "LTC/USD"]
 SLOW = """
@@ -95,6 +99,51 @@ def test_each_bar_of_a_replay_is_published_once(machine: Machine, tmp_path: Path
             code = played_to_the_end(replay)
         assert code == 0
         check_whole(committed(machine.broker.bootstrap, replay.topic), machine.dsn, exchange)
+
+
+def test_each_trade_has_its_point(machine: Machine, tmp_path: Path) -> None:
+    connections = Connections(kafka_bootstrap=machine.broker.bootstrap, store_dsn=SecretStr(machine.dsn))
+    chosen = {"exchange": "x", "symbols": ["S*"], "channels": ["trades"]}
+    every = {"name": "prices", "channel": "trades", "filter": {"above": 0}}
+    transforms = TransformProcess(tmp_path, connections, "Feed", {**chosen, "transforms": [every]}, "frozen")
+    transforms.start()
+    try:
+        for seconds in SECONDS:
+            if not transforms.running():  # as the kubelet does
+                transforms.start()
+            machine.publish(200)
+            assert transforms.process is not None
+            with frozen(transforms.process.pid):
+                machine.publish(100)
+                time.sleep(seconds)
+            eventually(lambda: point_times(machine) == trade_times(machine), 120, progress=lambda: point_times(machine))
+    finally:
+        transforms.kill()
+
+
+def trade_times(machine: Machine) -> list[int]:
+    return sorted({trade["ts"] for _, trade, _ in read_topic(machine.broker.bootstrap, MARKET_TRADES, "x")})
+
+
+def point_times(machine: Machine) -> list[int]:
+    return sorted(point["ts"] for _, point, _ in read_topic(machine.broker.bootstrap, MARKET_POINTS, "x"))
+
+
+def test_each_row_of_a_file_is_published_once(machine: Machine, tmp_path: Path) -> None:
+    rows = [f"{T0 + number * 60_000},1.5,2.5,0.5,2.0,{number}" for number in range(ROWS)]
+    (tmp_path / "rows.csv").write_text("\n".join(("ts,open,high,low,close,volume", *rows)))
+    for number, seconds in enumerate(SECONDS):
+        exchange = f"file{number}"
+        files = {"exchange": exchange, "sets": [{"symbol": "A/B", "path": "rows.csv"}], "time": {"unit": "ms"}}
+        feed = FeedPod(machine.broker.bootstrap, tmp_path / exchange, tmp_path, {"source": {"files": files}})
+        feed.start()
+        assert feed.process is not None
+        feed.wait_for(lambda feed=feed: feed.status()["bars"])  # type: ignore[misc]
+        with frozen(feed.process.pid):
+            time.sleep(seconds)
+        assert feed.wait(120) == 0, feed.log_tail()
+        found = [bar["ts"] for _, bar, _ in read_topic(machine.broker.bootstrap, MARKET_BARS, exchange)]
+        assert sorted(found) == [T0 + minute * 60_000 for minute in range(ROWS)]
 
 
 def last_accounted(client: ChannelClient) -> int:
