@@ -179,6 +179,19 @@ COURSES = [
     ),
     Course("a sink is unreachable for a moment", {SINK % "a": "1x10 0x5 1x45"}, 30, (), ("SinkUnreachable",)),
     Course(
+        "the last broker of the chart is gone, and no gateway runs that could tell",
+        {UP % "redpanda": "1x20 stale", UP % "gateway": "1x20 stale"},
+        25,
+        ("BrokerDown", "GatewayDown"),
+    ),
+    Course(
+        "one of two brokers is gone",
+        {UP % "redpanda": "1x60", (UP % "redpanda").replace('"p"', '"q"'): "1x20 stale"},
+        30,
+        (),
+        ("BrokerDown",),
+    ),
+    Course(
         "no gateway reaches the broker", {BROKER: "1x20 0x40", DATABASE: "1x60"}, 24, ("BrokerDown",), ("DatabaseDown",)
     ),
     Course(

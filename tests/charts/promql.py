@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"\b\d+(?:\.\d+)?(?:e[+-]?\d+|[smhd])?\b")
 WORDS = {
     "sum", "max", "min", "count", "rate", "increase", "deriv", "histogram_quantile", "last_over_time", "absent",
     "vector", "label_values", "or", "and", "unless", "offset", "changes", "Inf", "time", "label_replace", "avg",
-    "topk",
+    "topk", "max_over_time",
 }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ def plain_rules() -> str:
     """The text of the rule file: what the chart renders by default."""
     values = yaml.safe_load((CHART / "values.yaml").read_text())["metrics"]["alerts"]
     text = _NAMESPACES.sub("", SOURCE.read_text())
-    for name, value in {"runbooks": values["runbooks"], **values["thresholds"]}.items():
+    named = {name: values[name] for name in ("runbooks", "storeClaims", "logClaims")}
+    for name, value in (named | values["thresholds"]).items():
         text = text.replace(f"@{name}@", str(value))
     return _HEADER + text[text.index("groups:") :]
