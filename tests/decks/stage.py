@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,16 @@ class Stage:
             if mine and labels.get(PART_LABEL, "") == part and status.get("phase") == "Running" and "pid" in status:
                 return int(status["pid"])
         return None
+
+    def running(self, kind: str, name: str) -> int:
+        """Wait for a pod of a resource, and return its pid. Where none runs, the error tells what is known of both."""
+        uid = self.uid(kind, name)
+        try:
+            return eventually(lambda: self.pid(uid))
+        except AssertionError:
+            pods = [pod for pod in self.objects.list("Pod") if pod["metadata"]["labels"].get(UID_LABEL) == uid]
+            known = [self.get(kind, name).get("status"), *(pod.get("status") for pod in pods)]
+            raise AssertionError(f"no pod of {kind} {name} runs: {json.dumps(known, indent=1)}") from None
 
     def get(self, kind: str, name: str) -> Json:
         return self.objects.get(kind, "default", name)

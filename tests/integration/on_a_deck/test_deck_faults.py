@@ -29,7 +29,7 @@ def test_a_killed_run_loses_and_duplicates_nothing(stage: Stage, victim: str, se
     anchor = eventually(lambda: stage.get("Replay", name).get("status", {}).get("anchor"))
     instant = anchor["w0"] / 1000 + random.Random(f"{victim}{seed}").uniform(0.0, 0.9) * PLAYS_SECONDS
     time.sleep(max(0.0, instant - time.time()))
-    pid = eventually(lambda: stage.pid(uid))
+    pid = stage.running(victim, name)
     kill(pid)
     stage.finish(name)
     stage.complete(("Replay", name), ("Backtest", name))
@@ -60,7 +60,7 @@ def test_a_replay_whose_key_was_deleted_gets_it_again(stage: Stage) -> None:
     eventually(lambda: stage.get("Replay", "keyless").get("status", {}).get("anchor"))
     (key,) = stage.objects.list("Secret", owner_uid=uid)
     stage.objects.delete("Secret", "default", key["metadata"]["name"])
-    kill(eventually(lambda: stage.pid(uid)))
+    kill(stage.running("Replay", "keyless"))
     stage.finish("keyless")
     stage.complete(("Replay", "keyless"))
     (again,) = stage.objects.list("Secret", owner_uid=uid)
