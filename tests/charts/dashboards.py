@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -64,12 +64,14 @@ def as_promql(text: str) -> str:
     return replaced
 
 
-def as_sql(text: str, start: str, end: str, values: dict[str, str]) -> str:
-    """The statement with Grafana's macros of the time range, and its variables, replaced."""
+def as_sql(text: str, start: str, end: str, values: Mapping[str, str | tuple[str, ...]]) -> str:
+    """The statement with Grafana's macros of the time range, and its variables, replaced; a variable may have several
+    values, or none."""
     text = re.sub(r"\$__timeFilter\(([\w.]+)\)", rf"\1 BETWEEN '{start}' AND '{end}'", text)
     text = text.replace("$__timeFrom()", f"'{start}'").replace("$__timeTo()", f"'{end}'")
     for name, value in values.items():
-        quoted = value.replace("'", "''")
-        text = text.replace(f"${{{name}:sqlstring}}", f"'{quoted}'")
+        parts = [value] if isinstance(value, str) else value
+        quoted = ",".join("'" + part.replace("'", "''") + "'" for part in parts)
+        text = text.replace(f"${{{name}:sqlstring}}", quoted)
     assert "$" not in text, text
     return text

@@ -25,6 +25,7 @@ LABELS: dict[str, set[str]] = {
     "pg_stat_database_numbackends": {"datname", "datid"},
     "pg_stat_database_xact_commit": {"datname", "datid"},
     "pg_stat_database_xact_rollback": {"datname", "datid"},
+    "container_memory_working_set_bytes": {"container"},
     "kubelet_volume_stats_available_bytes": {"persistentvolumeclaim"},
     "kubelet_volume_stats_capacity_bytes": {"persistentvolumeclaim"},
     "up": set(),

@@ -27,6 +27,13 @@ def metrics_of(expression: str) -> set[str]:
     return {word for word in _WORD.findall(_NUMBER.sub(" ", text)) if word not in WORDS}
 
 
+def selectors_of(expression: str) -> list[tuple[str, str]]:
+    """The name of each series that an expression reads, with its matchers; one that it reads twice is there twice."""
+    names = metrics_of(expression)
+    found = re.findall(rf"({_WORD.pattern})(?:\{{([^}}]*)\}})?", expression)
+    return [(name, matchers) for name, matchers in found if name in names]
+
+
 def labels_of(expression: str) -> set[str]:
     """The names of the labels that an expression selects or groups by."""
     text = _NOISE.sub(" ", expression)

@@ -5,25 +5,28 @@ from __future__ import annotations
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.board import board, row
-from dashboards.market_sql import DAILY
-from dashboards.panels import columns, lines, rows
+from dashboards.market_sql import daily_of, most_traded
+from dashboards.panels import columns, kept, lines, rows
 from dashboards.queries import sql, sql_series
 from dashboards.variables import rows_variable, store_variable
 
 _DAYS = 30
+_MOST = 20
+_DAILY = daily_of("symbol = ANY (ARRAY[${product:sqlstring}]::text[])")
 # The first week has no close before it, unless the range begins with it.
 _WEEKLY_RETURNS = f"""
-{DAILY}, weekly AS (
+{_DAILY}, weekly AS (
     SELECT symbol, date_trunc('week', day, 'UTC') AS week, (array_agg(close ORDER BY day DESC))[1] AS close
     FROM daily GROUP BY 1, 2
 ), compared AS (
-    SELECT week AS time, symbol AS metric, close / lag(close) OVER (PARTITION BY symbol ORDER BY week) - 1 AS return
+    SELECT week AS time, symbol AS metric,
+           close / nullif(lag(close) OVER (PARTITION BY symbol ORDER BY week), 0) - 1 AS return
     FROM weekly
 )
 SELECT time, metric, return FROM compared WHERE return IS NOT NULL ORDER BY 1
 """
 _VOLATILITY = f"""
-{DAILY}, changes AS (
+{_DAILY}, changes AS (
     SELECT symbol, day, ln(close / lag(close) OVER (PARTITION BY symbol ORDER BY day)) AS change
     FROM daily WHERE close > 0
 ), deviations AS (
@@ -34,12 +37,12 @@ _VOLATILITY = f"""
 SELECT time, metric, volatility FROM deviations WHERE changes >= 2 ORDER BY 1
 """
 _VOLUME = f"""
-{DAILY}
+{_DAILY}
 SELECT date_trunc('week', day, 'UTC') AS time, symbol AS metric, sum(volume * close) AS volume
 FROM daily GROUP BY 1, 2 ORDER BY 1
 """
 _MOVERS = f"""
-{DAILY}, ends AS (
+{daily_of("true")}, ends AS (
     SELECT symbol, (array_agg(open ORDER BY day))[1] AS first_open,
     (array_agg(close ORDER BY day DESC))[1] AS last_close,
            max(high) AS high, min(low) AS low, sum(volume * close) AS quote_volume
@@ -48,6 +51,8 @@ _MOVERS = f"""
 SELECT symbol, last_close / nullif(first_open, 0) - 1 AS change, first_open, last_close, high, low, quote_volume
 FROM ends ORDER BY abs(last_close / nullif(first_open, 0) - 1) DESC NULLS LAST LIMIT 50
 """
+# The product's variable on the other dashboard comes after the exchange, whose products it offers.
+_SHOW = "/d/tapedeck-market?var-exchange=${exchange}&var-product=${__value.raw}&${__url_time_range}" + kept("store")
 
 
 def build() -> Dashboard:
@@ -55,10 +60,12 @@ def build() -> Dashboard:
     return board(
         "analytics",
         "analytics",
-        "Figures of the daily bars of an exchange's products: stored ones, else those that shorter bars make up.",
+        "Figures of the daily bars of an exchange's products: stored ones, else those that shorter bars make up. The "
+        f"products offered are the {_MOST} with the greatest volume; the name of another one can be entered.",
         [
             store_variable(),
             rows_variable("exchange", "Exchange", "SELECT DISTINCT exchange FROM bar_series ORDER BY 1"),
+            rows_variable("product", "Products", most_traded(_MOST), multi=True, all_of_them=True),
         ],
         [
             row(
@@ -86,12 +93,13 @@ def build() -> Dashboard:
                 ),
                 rows(
                     "Movers",
-                    "From the open of the first day of the range to the last close; the greatest changes first.",
+                    "Of all products: from the first open in the range to the last close; the greatest changes first.",
                     sql(_MOVERS),
                     units={"change": "percentunit", "quote_volume": "short"},
-                    links={"symbol": ("Show it", "/d/tapedeck-market?var-product=${__value.raw}&${__url_time_range}")},
+                    links={"symbol": ("Show it", _SHOW)},
                 ),
             ),
         ],
         period=("now-1y", "now"),
+        refresh="5m",
     )

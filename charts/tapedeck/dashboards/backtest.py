@@ -5,33 +5,42 @@ from __future__ import annotations
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.board import board, row
-from dashboards.panels import lines, rows
+from dashboards.market_sql import thinned
+from dashboards.panels import kept, lines, rows
 from dashboards.queries import promql, sql, sql_series
 from dashboards.variables import metrics_variables, rows_variable, store_variable
 
-RUN, COMPARED = "${run:sqlstring}", "${compared:sqlstring}"
-# A run's own time is that of its bars; a minute on both sides keeps its ends off the edges.
-_RUNS = """
+# Without a run there is none to compare, and an array may be empty.
+RUN, COMPARED = "${run:sqlstring}", "ANY (ARRAY[${compared:sqlstring}]::text[])"
+# A run's own time is that of its bars, or of its work where it has none; a minute on both sides keeps its ends off the
+# edges. The chosen run is the first, so that a link from elsewhere shows it.
+_RUNS = f"""
 SELECT started_at, namespace, name, strategy, params::text AS params, exchange, array_to_string(symbols,
        ' ') AS symbols,
-       interval, state, bars, trials, (metrics->>'return_percent')::float8 AS return_percent,
+       interval, state, bars, nullif(trials, 0) AS trials, (metrics->>'return_percent')::float8 AS return_percent,
        (metrics->>'max_drawdown_percent')::float8 AS max_drawdown_percent, (metrics->>'sharpe')::float8 AS sharpe,
        (metrics->>'win_rate_percent')::float8 AS win_rate_percent, (metrics->>'trades')::float8 AS trades,
        (metrics->>'open_positions')::float8 AS open_positions,
        (metrics->>'unrealised_profit')::float8 AS unrealised_profit, (metrics->>'lowest_value')::float8 AS lowest_value,
-       message, run_id, (extract(epoch FROM span.first_ts) * 1000)::int8 - 60000 AS "from",
-       (extract(epoch FROM span.last_ts) * 1000)::int8 + 60000 AS "to"
+       message, run_id, (extract(epoch FROM coalesce(span.first_ts, started_at)) * 1000)::int8 - 60000 AS "from",
+       (extract(epoch FROM coalesce(span.last_ts, ended_at, now())) * 1000)::int8 + 60000 AS "to"
 FROM runs LEFT JOIN LATERAL (
     SELECT (SELECT ts FROM run_equity AS e WHERE e.run_id = runs.run_id ORDER BY seq LIMIT 1) AS first_ts,
            (SELECT ts FROM run_equity AS e WHERE e.run_id = runs.run_id ORDER BY seq DESC LIMIT 1) AS last_ts
 ) AS span ON true
-ORDER BY started_at DESC LIMIT 200
+ORDER BY run_id = {RUN} DESC, started_at DESC LIMIT 200
 """
 _PERCENTS = dict.fromkeys(
     ("return_percent", "max_drawdown_percent", "win_rate_percent", "mean_return_percent", "best_return_percent"),
     "percent",
 )
-_OPEN = "/d/tapedeck-backtest?var-run=${__data.fields.run_id}&from=${__data.fields.from}&to=${__data.fields.to}"
+_KEPT = kept("datasource", "job", "namespace", "store")
+_OPEN = (
+    "/d/tapedeck-backtest?var-run=${__data.fields.run_id}&from=${__data.fields.from}&to=${__data.fields.to}"
+    + _KEPT
+    + kept("compared")
+)
+_SWEEP = "/d/tapedeck-sweep?var-run=${__data.fields.run_id}" + _KEPT
 _PAGE = "@page@/?run=${__data.fields.run_id}"
 _CHOICE = """
 SELECT run_id AS __value, namespace || '/' || name || ' ' || to_char(started_at, 'YYYY-MM-DD HH24:MI:SS') AS __text
@@ -42,6 +51,11 @@ SELECT seq, symbol, side, size, entry_ts - interval '1 ms' AS entry_ts, entry_pr
        exit_ts - interval '1 ms' AS exit_ts,
        exit_price, pnl, commission, pnl_net, entry_reason, exit_reason
 FROM run_trades WHERE run_id = {RUN} ORDER BY seq LIMIT 5000
+"""
+# One point a moment: several trades may end with the same bar.
+_PROFIT = f"""
+SELECT exit_ts AS ts, sum(sum(pnl_net)) OVER (ORDER BY exit_ts) AS profit
+FROM run_trades WHERE run_id = {RUN} GROUP BY exit_ts
 """
 _RETURNS = f"""
 SELECT p.period, p.return_percent, p.max_drawdown_percent, p.trades, p.wins, p.profit, p.end_value
@@ -54,11 +68,11 @@ _COMPARED_CURVES = f"""
 SELECT e.ts AS time, r.namespace || '/' || r.name || ' ' || left(r.run_id, 8) AS metric,
        e.value / nullif(r.cash, 0) - 1 AS return
 FROM runs AS r, LATERAL equity_curve(r.run_id, '{{value}}', 1000) AS e
-WHERE r.run_id IN ({COMPARED}) ORDER BY 1
+WHERE r.run_id = {COMPARED} ORDER BY 1
 """
 _COMPARED_FIGURES = f"""
 SELECT f.key AS figure, r.namespace || '/' || r.name || ' ' || left(r.run_id, 8) AS run, f.value #>> '{{}}' AS value
-FROM runs AS r, jsonb_each(r.metrics) AS f WHERE r.run_id IN ({COMPARED}) ORDER BY 1, 2
+FROM runs AS r, jsonb_each(r.metrics) AS f WHERE r.run_id = {COMPARED} ORDER BY 1, 2
 """
 _STRATEGIES = """
 SELECT strategy, interval, count(*) AS runs, avg((metrics->>'return_percent')::float8) AS mean_return_percent,
@@ -90,10 +104,15 @@ def build() -> Dashboard:
                 9,
                 rows(
                     "Runs",
-                    "The last 200. The link of a name opens the run at the time of its bars.",
+                    "The last 200, the chosen one first. The link of a name opens the run at the time of its bars, the "
+                    "link of its trials the sweep.",
                     sql(_RUNS),
                     units=_PERCENTS,
-                    links={"name": ("Open the run at its time", _OPEN), "run_id": ("Open it on the page", _PAGE)},
+                    links={
+                        "name": ("Open the run at its time", _OPEN),
+                        "trials": ("Open the sweep", _SWEEP),
+                        "run_id": ("Open it on the page", _PAGE),
+                    },
                     hidden=("from", "to"),
                 ),
             ),
@@ -125,12 +144,9 @@ def build() -> Dashboard:
                 ),
                 lines(
                     "Profit of closed trades",
-                    "Cumulative, after commission.",
+                    "Cumulative, after commission; of many trades the extremes of each bucket.",
                     "short",
-                    sql(
-                        "SELECT exit_ts AS time, sum(pnl_net) OVER (ORDER BY exit_ts, seq) AS profit "
-                        f"FROM run_trades WHERE run_id = {RUN} ORDER BY exit_ts, seq"
-                    ),
+                    sql(thinned(_PROFIT, "profit")),
                 ),
             ),
             row(

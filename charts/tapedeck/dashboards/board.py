@@ -55,11 +55,12 @@ def board(
     rows: Sequence[PanelRow],
     *,
     period: tuple[str, str] = ("now-1h", "now"),
+    refresh: str = REFRESH,
     logs: bool = False,
 ) -> Dashboard:
     """The dashboard with the uid ``tapedeck-<name>``. ``logs``: it has a link to those of ``$namespace``."""
     made = dashboard.Dashboard(f"Tapedeck: {title}").uid(f"{TAG}-{name}").description(about).tags([TAG]).readonly()
-    made = made.refresh(REFRESH).time(*period).timezone("browser").tooltip(DashboardCursorSync.CROSSHAIR)
+    made = made.refresh(refresh).time(*period).timezone("browser").tooltip(DashboardCursorSync.CROSSHAIR)
     made = made.variables(list(variables)).link(_others()).link(_link("Page", "@page@", "external link"))
     if logs:
         made = made.link(_link("Logs", LOGS, "doc"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.board import board, row
-from dashboards.panels import lines, value
-from dashboards.queries import promql
+from dashboards.panels import REACHED, lines, value
+from dashboards.queries import of_job, promql
 from dashboards.variables import metrics_variables
 
 _TOPICS = '{@, redpanda_namespace="kafka"}'
@@ -31,9 +31,13 @@ def build() -> Dashboard:
                 4,
                 value(
                     "Answers the gateway",
-                    "1 if the gateway reaches the broker, whichever it is.",
+                    "Whether the gateway reaches the broker, whichever it is.",
                     "short",
-                    promql('min(tapedeck_gateway_dependency_up{dependency="broker"})'),
+                    promql(
+                        f'min(tapedeck_gateway_dependency_up{{{of_job("gateway")}, dependency="broker"}}) or vector(-1)'
+                    ),
+                    low=1,
+                    texts=REACHED,
                 ),
                 value("Brokers", "In the cluster.", "short", promql("max(redpanda_cluster_brokers{@})")),
                 value(
@@ -87,10 +91,11 @@ def build() -> Dashboard:
                 8,
                 lines(
                     "Records",
-                    "That reach the log, by topic: growth of its offsets.",
+                    "That reach the log, by topic: growth of its offsets. Replicas of a partition count once.",
                     "ops",
                     promql(
-                        f"sum by (redpanda_topic) (rate(redpanda_kafka_max_offset{_TOPICS}[$__rate_interval]))",
+                        "sum by (redpanda_topic) (max by (namespace, redpanda_topic, redpanda_partition) "
+                        f"(rate(redpanda_kafka_max_offset{_TOPICS}[$__rate_interval])))",
                         "{{redpanda_topic}}",
                     ),
                 ),

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.board import board, row
 from dashboards.panels import lines, rows, value
-from dashboards.queries import promql, sql
+from dashboards.queries import of_job, promql, sql
 from dashboards.variables import metrics_variables, name_variable, store_variable
 
 _OF = '{@, name=~"$name"}'
@@ -38,8 +38,8 @@ def _latency(share: float) -> str:
 
 def _refused() -> str:
     """Rows that each Feed refused in an hour. All of a Feed that is younger: its first sample may have them already."""
-    of_feed = 'max by (namespace, name) (%s{kind="Feed", %snamespace=~"$namespace", name=~"$name"})'
-    rows_of_feed = of_feed % ("tapedeck_resource_rows_total", 'result="refused", ')
+    of_feed = f'max by (namespace, name) (%s{{{of_job("operator")}, kind="Feed", name=~"$name"%s}})'
+    rows_of_feed = of_feed % ("tapedeck_resource_rows_total", ', result="refused"')
     created = of_feed % ("tapedeck_resource_creation_timestamp_seconds", "")
     return f"({rows_of_feed} and on (namespace, name) time() - {created} < 3600) or increase(({rows_of_feed})[1h:])"
 
@@ -210,8 +210,8 @@ def build() -> Dashboard:
                 ),
                 lines(
                     "Waits for the rate limit",
-                    "Share of the time in which requests wait because the exchange limits their rate.",
-                    "percentunit",
+                    "How many requests wait at a time because the exchange limits their rate: the mean, of all pods.",
+                    "short",
                     promql(
                         _rate("tapedeck_feed_rate_limit_wait_seconds_total", "namespace, name"),
                         "{{namespace}}/{{name}}",

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.board import board, row
 from dashboards.market_sql import CLOSES, EXCHANGE, PRODUCT, SHOWN, candles_of, thinned
-from dashboards.panels import candles, columns, lines, rows
+from dashboards.panels import candles, columns, kept, lines, rows
 from dashboards.queries import sql, sql_series
 from dashboards.variables import choice_variable, rows_variable, store_variable
 
@@ -19,7 +19,7 @@ FROM bar_series ORDER BY exchange, symbol, last_ts - first_ts DESC LIMIT 1000
 """
 _JUMP = (
     "/d/tapedeck-market?var-exchange=${__data.fields.exchange}&var-product=${__data.fields.symbol}"
-    "&from=${__data.fields.from}&to=${__data.fields.to}"
+    "&from=${__data.fields.from}&to=${__data.fields.to}" + kept("store", "interval")
 )
 _TICKERS = """
 SELECT DISTINCT ON (symbol) symbol, ts AS time, price, bid, ask, (ask - bid) / nullif(bid, 0) AS spread, volume24h
@@ -77,7 +77,7 @@ def build() -> Dashboard:
                     "percentunit",
                     sql_series(
                         f"{_EVERY} SELECT time, exchange AS metric, "
-                        "close / avg(close) OVER (PARTITION BY time) - 1 AS spread "
+                        "close / nullif(avg(close) OVER (PARTITION BY time), 0) - 1 AS spread "
                         "FROM (SELECT *, count(*) OVER (PARTITION BY time) AS exchanges FROM candles) AS counted "
                         "WHERE exchanges > 1 ORDER BY time"
                     ),

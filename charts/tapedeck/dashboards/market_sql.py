@@ -35,14 +35,16 @@ asked AS (
 
 def series_of(exchange: str) -> str:
     """``series``: for each exchange that has the product the interval whose bars cover most of the range and make up
-    whole candles, the longest of several. ``exchange`` is a condition."""
+    whole candles, the longest of several. ``exchange`` is a condition. A bar covers the time up to its close: a series
+    ends with the close of its last bar, whose open is ``last_ts``."""
     return f"""
 series AS (
     SELECT DISTINCT ON (s.exchange) s.exchange, s.symbol, s.interval
     FROM bar_series AS s JOIN lengths USING (interval), span
     WHERE {exchange} AND s.symbol = {PRODUCT} AND span.ms % lengths.ms = 0
       AND s.first_ts < span.until AND s.last_ts + make_interval(secs => lengths.ms / 1000.0) > span.first
-    ORDER BY s.exchange, least(s.last_ts, span.until) - greatest(s.first_ts, span.first) DESC, lengths.ms DESC
+    ORDER BY s.exchange, least(s.last_ts + make_interval(secs => lengths.ms / 1000.0), span.until)
+             - greatest(s.first_ts, span.first) DESC, lengths.ms DESC
 )"""
 
 
@@ -85,17 +87,27 @@ WHERE b.exchange = {EXCHANGE} AND b.symbol = {PRODUCT} AND $__timeFilter(b.ts) A
     WHERE s.exchange = {EXCHANGE} AND s.symbol = {PRODUCT} AND s.first_ts <= {_TO} AND s.last_ts >= {_FROM}
     ORDER BY l.ms LIMIT 1)"""
 
-# `daily`: a bar a day of each product of the exchange, stored ones, else rolled up from one-minute bars, else from the
-# longest bars within a day.
-DAILY = f"""
-WITH lengths(interval, ms) AS (VALUES {_LENGTHS}),
+# `source`: of each product of the exchange the interval whose bars make up days: stored days, else minutes, else the
+# longest within a day.
+_SOURCE = f"""
+lengths(interval, ms) AS (VALUES {_LENGTHS}),
 source AS (
-    SELECT DISTINCT ON (symbol) symbol, interval FROM bar_series JOIN lengths USING (interval)
-    WHERE exchange = {EXCHANGE} AND 86400000 % ms = 0
+    SELECT DISTINCT ON (symbol) symbol, interval, ms FROM bar_series JOIN lengths USING (interval)
+    WHERE exchange = {EXCHANGE} AND 86400000 % ms = 0 AND %s
     ORDER BY symbol, interval = '1d' DESC, interval = '1m' DESC, ms DESC
 ), shown AS (
     SELECT date_trunc('day', {_FROM}, 'UTC') AS first, {_TO} AS until
-), daily AS (
+)"""
+
+
+def _source(products: str) -> str:
+    return _SOURCE.replace("%s", products).strip()
+
+
+def daily_of(products: str) -> str:
+    """``daily``: a bar a day of each product of the exchange, stored or rolled up. ``products`` is a condition."""
+    return f"""
+WITH {_source(products)}, daily AS (
     SELECT b.symbol, b.ts AS day, b.open, b.high, b.low, b.close, b.volume
     FROM bars AS b JOIN source USING (symbol), shown
     WHERE source.interval = '1d' AND b.interval = '1d' AND b.exchange = {EXCHANGE}
@@ -112,3 +124,19 @@ source AS (
       AND b.ts >= shown.first AND b.ts <= shown.until
     GROUP BY 1, 2
 )"""
+
+
+def most_traded(limit: int) -> str:
+    """The products of the exchange with the greatest volume in their quote currency, each on its last day in the range:
+    as many bars as a day has, by the index, rather than all of the range."""
+    return f"""
+WITH {_source("true")}
+SELECT symbol FROM source, shown, LATERAL (
+    SELECT sum(volume * close) AS volume FROM (
+        SELECT b.volume, b.close FROM bars AS b
+        WHERE b.exchange = {EXCHANGE} AND b.symbol = source.symbol AND b.interval = source.interval
+          AND b.ts >= shown.first AND b.ts <= shown.until
+        ORDER BY b.ts DESC LIMIT 86400000 / source.ms
+    ) AS bars_of_day
+) AS last_day
+WHERE volume IS NOT NULL ORDER BY volume DESC, symbol LIMIT {limit}"""

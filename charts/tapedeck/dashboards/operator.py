@@ -14,6 +14,14 @@ def _rate(metric: str, by: str) -> str:
     return f"sum by ({by}) (rate({metric}{{@}}[$__rate_interval]))"
 
 
+def _resources(phase: str) -> str:
+    """The number of resources in a phase, in whichever namespaces the chosen operators watch."""
+    of_phase = (
+        f'tapedeck_resource_phase{{job=~"$job", phase="{phase}"}} and on (pod) tapedeck_operator_queue_depth{{@}}'
+    )
+    return f"sum(max by (kind, namespace, name) ({of_phase})) or vector(0)"
+
+
 def build() -> Dashboard:
     """The dashboard."""
     return board(
@@ -42,23 +50,19 @@ def build() -> Dashboard:
                     "Watch probe, per minute",
                     "Events of the operator's own Lease: 6 if its watches work, 0 if they are stalled.",
                     "short",
-                    promql('sum(increase(tapedeck_operator_watch_events_total{@, kind="Lease"}[1m]))'),
+                    promql('60 * sum(rate(tapedeck_operator_watch_events_total{@, kind="Lease"}[$__rate_interval]))'),
                 ),
                 value(
                     "Running",
-                    "Resources in the phase Running.",
+                    "Resources in the phase Running, in all namespaces that the operator watches.",
                     "short",
-                    promql(
-                        'sum(max by (kind, namespace, name) (tapedeck_resource_phase{phase="Running"})) or vector(0)'
-                    ),
+                    promql(_resources("Running")),
                 ),
                 value(
                     "Failed",
-                    "Resources in the phase Failed.",
+                    "Resources in the phase Failed, in all namespaces that the operator watches.",
                     "short",
-                    promql(
-                        'sum(max by (kind, namespace, name) (tapedeck_resource_phase{phase="Failed"})) or vector(0)'
-                    ),
+                    promql(_resources("Failed")),
                     steps=((1, "red"),),
                 ),
                 widths=(5, 5, 5, 5, 4),

@@ -5,41 +5,55 @@ from __future__ import annotations
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.board import board, row
-from dashboards.panels import alerts, lines, rows, value
+from dashboards.panels import REACHED, alerts, kept, lines, rows, value
 from dashboards.queries import JOBS, OF_TAPEDECK, promql, promql_now, sql
 from dashboards.variables import metrics_variables, store_variable
 
 _CLAIMS = 'namespace=~"$namespace", persistentvolumeclaim=~".*(redpanda|timescaledb).*"'
-# The dashboard of each kind, its variable, and the label that has the variable's value: the uid is the id of a run.
-_BOARDS = {
-    "Feed": ("feed", "name", "name"), "Replay": ("replay", "name", "name"), "Backtest": ("backtest", "run", "uid")
-}  # fmt: skip
+# Containers of the chart's own broker and database. The kubelet tells their memory; the database has no metric of it.
+_CONTAINERS = 'namespace=~"$namespace", pod=~".*(redpanda|timescaledb).*", container!="", container!="POD"'
+_STREAMS = {"Feed": "feed", "Replay": "replay"}
 _STORED = """
 SELECT (SELECT count(*) FROM bar_series) AS series, (SELECT max(last_ts) FROM bar_series) AS last_bar,
        (SELECT count(*) FROM runs) AS runs, (SELECT count(*) FROM gaps WHERE state = 'open') AS open_gaps,
        (SELECT count(*) FROM ingest_errors WHERE at > now() - interval '1 day') AS errors_of_the_day,
        pg_database_size(current_database()) AS bytes
 """
+_STREAM = (
+    "/d/tapedeck-${__data.fields.board}?var-namespace=${__data.fields.namespace}&var-name=${__data.fields.name}"
+    "&${__url_time_range}" + kept("datasource", "store")
+)
+# Without a range: a run is at the time of its bars, which metrics do not tell.
+_RUN = (
+    "/d/tapedeck-${__data.fields.board}?var-namespace=${__data.fields.namespace}&var-run=${__data.fields.uid}"
+    + kept("datasource", "store")
+)
 
 
-def _resources() -> str:
-    """The phase of each resource, with its dashboard, the variable that chooses it there, and its value as labels."""
-    return " or ".join(_resources_of(kind, *board_of_kind) for kind, board_of_kind in _BOARDS.items())
+def _phases(kind: str) -> str:
+    return f'max by (kind, namespace, name, phase) (tapedeck_resource_phase{{@, kind="{kind}"}})'
 
 
-def _resources_of(kind: str, board_name: str, variable: str, label: str) -> str:
-    of_resource = f'max by (kind, namespace, name, %s) (%s{{kind="{kind}", namespace=~"$namespace"}})'
-    phases = of_resource % ("phase", "tapedeck_resource_phase")
-    uids = of_resource % ("uid", "tapedeck_resource_info")
+def _board(expression: str, board_name: str) -> str:
+    return f'label_replace({expression}, "board", "{board_name}", "kind", ".+")'
+
+
+def _streams() -> str:
+    """The phase of each Feed and Replay, with the name of its dashboard as a label."""
+    return " or ".join(_board(_phases(kind), board_name) for kind, board_name in _STREAMS.items())
+
+
+def _backtests() -> str:
+    """The phase of each Backtest, with the name of its dashboard, and its uid, which is the id of its run."""
+    uids = 'max by (kind, namespace, name, uid) (tapedeck_resource_info{@, kind="Backtest"})'
     one_uid = f"topk by (kind, namespace, name) (1, {uids})"  # a resource that was created again has two for a moment
-    expression = f"{phases} * on (kind, namespace, name) group_left (uid) {one_uid}"
-    expression = f'label_replace({expression}, "board", "{board_name}", "kind", ".+")'
-    expression = f'label_replace({expression}, "variable", "{variable}", "kind", ".+")'
-    return f'label_replace({expression}, "chosen", "$1", "{label}", "(.+)")'
+    runs = f"({_phases('Backtest')} * on (kind, namespace, name) group_left (uid) {one_uid})"
+    sweeps = "on (kind, namespace, name) tapedeck_resource_expected_trials{@}"
+    return f"{_board(f'{runs} and {sweeps}', 'sweep')} or {_board(f'{runs} unless {sweeps}', 'backtest')}"
 
 
 def _rate(metric: str, by: str) -> str:
-    return f"sum by ({by}) (rate({metric}[$__rate_interval]))"
+    return f"sum by ({by}) (rate({metric}{{@}}[$__rate_interval]))"
 
 
 def build() -> Dashboard:
@@ -54,19 +68,21 @@ def build() -> Dashboard:
                 10,
                 alerts("Alerts", "Alerts of Tapedeck that fire or are about to. Each has a runbook."),
                 rows(
-                    "Resources",
-                    "Each Feed, Replay and Backtest with its phase, as the operator last saw it.",
-                    promql_now(_resources()),
-                    links={
-                        "name": (
-                            "Open its dashboard",
-                            "/d/tapedeck-${__data.fields.board}?var-namespace=${__data.fields.namespace}"
-                            "&var-${__data.fields.variable}=${__data.fields.chosen}&${__url_time_range}",
-                        )
-                    },
-                    hidden=("Time", "Value", "uid", "board", "variable", "chosen"),
+                    "Feeds and Replays",
+                    "Each with its phase, as the operator last saw it.",
+                    promql_now(_streams()),
+                    links={"name": ("Open its dashboard", _STREAM)},
+                    hidden=("Time", "Value", "board"),
                 ),
-                widths=(10, 14),
+                rows(
+                    "Backtests",
+                    "Each with its phase, as the operator last saw it. The link opens the run or the sweep; the first "
+                    "row of the table of runs has a link to the time of its bars.",
+                    promql_now(_backtests()),
+                    links={"name": ("Open its dashboard", _RUN)},
+                    hidden=("Time", "Value", "kind", "uid", "board"),
+                ),
+                widths=(8, 8, 8),
             ),
             row(
                 4,
@@ -82,31 +98,35 @@ def build() -> Dashboard:
                 ),
                 value(
                     "Database",
-                    "1 if the gateway reaches it.",
+                    "Whether the gateway reaches it.",
                     "short",
-                    promql('min(tapedeck_gateway_dependency_up{dependency="database"})'),
+                    promql('min(tapedeck_gateway_dependency_up{@, dependency="database"}) or vector(-1)'),
+                    low=1,
+                    texts=REACHED,
                 ),
                 value(
                     "Broker",
-                    "1 if the gateway reaches it.",
+                    "Whether the gateway reaches it.",
                     "short",
-                    promql('min(tapedeck_gateway_dependency_up{dependency="broker"})'),
+                    promql('min(tapedeck_gateway_dependency_up{@, dependency="broker"}) or vector(-1)'),
+                    low=1,
+                    texts=REACHED,
                 ),
                 value(
                     "Recorder lag",
                     "Age of the oldest record that is not stored yet.",
                     "s",
-                    promql("max(tapedeck_recorder_lag_seconds)"),
+                    promql("max(tapedeck_recorder_lag_seconds{@})"),
                     steps=((10, "yellow"), (60, "red")),
                 ),
-                value("Open sockets", "WebSockets of clients.", "short", promql("sum(tapedeck_gateway_sockets)")),
+                value("Open sockets", "WebSockets of clients.", "short", promql("sum(tapedeck_gateway_sockets{@})")),
                 value(
                     "Failed resources",
                     "In the phase Failed.",
                     "short",
                     promql(
-                        'count(max by (kind, namespace, name) (tapedeck_resource_phase{phase="Failed", '
-                        'namespace=~"$namespace"})) or vector(0)'
+                        'count(max by (kind, namespace, name) (tapedeck_resource_phase{@, phase="Failed"})) '
+                        "or vector(0)"
                     ),
                     steps=((1, "yellow"),),
                 ),
@@ -126,8 +146,7 @@ def build() -> Dashboard:
                     "Of all kinds.",
                     "short",
                     promql(
-                        "sum by (kind, phase) (max by (kind, namespace, name, phase) "
-                        '(tapedeck_resource_phase{namespace=~"$namespace"}))',
+                        "sum by (kind, phase) (max by (kind, namespace, name, phase) (tapedeck_resource_phase{@}))",
                         "{{kind}} {{phase}}",
                     ),
                     stacked=True,
@@ -160,13 +179,13 @@ def build() -> Dashboard:
                     "Connections, WebSockets and channels that are open; those refused or ended, and messages that "
                     "slow clients did not get, in an hour.",
                     "short",
-                    promql("sum(tapedeck_gateway_connections)", "connections"),
-                    promql("sum(tapedeck_gateway_sockets)", "WebSockets"),
-                    promql("sum(tapedeck_gateway_channels)", "channels"),
-                    promql("sum(increase(tapedeck_gateway_refused_sockets_total[1h]))", "refused WebSockets"),
-                    promql("sum(increase(tapedeck_gateway_slow_sockets_total[1h]))", "slow WebSockets"),
-                    promql("sum(increase(tapedeck_gateway_dropped_connections_total[1h]))", "ended connections"),
-                    promql("sum(increase(tapedeck_gateway_dropped_messages_total[1h]))", "dropped messages"),
+                    promql("sum(tapedeck_gateway_connections{@})", "connections"),
+                    promql("sum(tapedeck_gateway_sockets{@})", "WebSockets"),
+                    promql("sum(tapedeck_gateway_channels{@})", "channels"),
+                    promql("sum(increase(tapedeck_gateway_refused_sockets_total{@}[1h]))", "refused WebSockets"),
+                    promql("sum(increase(tapedeck_gateway_slow_sockets_total{@}[1h]))", "slow WebSockets"),
+                    promql("sum(increase(tapedeck_gateway_dropped_connections_total{@}[1h]))", "ended connections"),
+                    promql("sum(increase(tapedeck_gateway_dropped_messages_total{@}[1h]))", "dropped messages"),
                 ),
             ),
             row(
@@ -183,10 +202,16 @@ def build() -> Dashboard:
                 ),
                 lines(
                     "Memory",
-                    "Resident memory of each pod.",
+                    "Resident memory of each pod; of broker and database what the kubelet counts for their containers.",
                     "bytes",
                     promql(
                         f"sum by (job, namespace, pod) (process_resident_memory_bytes{{@}} {OF_TAPEDECK})",
+                        "{{namespace}}/{{pod}}",
+                    ),
+                    promql(
+                        f"sum by (namespace, pod) (max by (namespace, pod, container) "
+                        f"(container_memory_working_set_bytes{{{_CONTAINERS}}})) "
+                        "and on (namespace) tapedeck_build_info{@}",
                         "{{namespace}}/{{pod}}",
                     ),
                 ),

@@ -19,13 +19,23 @@ from grafana_foundation_sdk.models.common import (
     TooltipDisplayMode,
     VisibilityMode,
 )
-from grafana_foundation_sdk.models.dashboard import DataSourceRef, DynamicConfigValue, Panel, Threshold, ThresholdsMode
+from grafana_foundation_sdk.models.dashboard import (
+    DataSourceRef,
+    DynamicConfigValue,
+    Panel,
+    Threshold,
+    ThresholdsMode,
+    ValueMap,
+    ValueMappingResult,
+)
 
 from dashboards.queries import METRICS, STORE, SqlQuery
 
 PanelBuilder = Builder[Panel]
 Links = Mapping[str, tuple[str, str]]
 """Column → the title and the address of the link of its cells."""
+REACHED = {-1: "no gateway", 0: "down", 1: "up"}
+"""What `tapedeck_gateway_dependency_up` means; -1 stands for no sample of it."""
 
 
 def lines(title: str, about: str, unit: str, *queries: Builder[Dataquery], stacked: bool = False) -> PanelBuilder:
@@ -61,15 +71,32 @@ def candles(title: str, about: str, query: SqlQuery) -> PanelBuilder:
     return panel.legend(_legend()).tooltip(_tooltip())
 
 
+def kept(*variables: str) -> str:
+    """The end of an address that passes the chosen values of variables on."""
+    return "".join(f"&${{{name}:queryparam}}" for name in variables)
+
+
 def value(
-    title: str, about: str, unit: str, *queries: Builder[Dataquery], steps: Sequence[tuple[float, str]] = ()
+    title: str,
+    about: str,
+    unit: str,
+    *queries: Builder[Dataquery],
+    low: float | None = None,
+    steps: Sequence[tuple[float, str]] = (),
+    texts: Mapping[int, str] | None = None,
 ) -> PanelBuilder:
-    """The latest value. ``steps``: from which value on it has another colour."""
+    """The latest value, red below ``low``.
+
+    ``steps``: from which value on it has another colour. ``texts``: what is shown in place of a number.
+    """
     panel = stat.Panel().title(title).description(about).unit(unit).targets(list(queries))
     panel = panel.datasource(_source_of(queries)).graph_mode(BigValueGraphMode.AREA)
-    panel = panel.color_mode(BigValueColorMode.VALUE if steps else BigValueColorMode.NONE)
+    panel = panel.color_mode(BigValueColorMode.VALUE if steps or low is not None else BigValueColorMode.NONE)
     panel = panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
-    colours = [Threshold(value=None, color="green"), *(Threshold(value=at, color=name) for at, name in steps)]
+    if texts is not None:
+        panel = panel.mappings([ValueMap({str(number): ValueMappingResult(text) for number, text in texts.items()})])
+    lowest = [(None, "green")] if low is None else [(None, "red"), (low, "green")]
+    colours = [Threshold(value=at, color=name) for at, name in [*lowest, *steps]]
     return panel.thresholds(dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(colours))
 
 

@@ -25,6 +25,11 @@ OF_TAPEDECK = "and on (job, namespace, pod) tapedeck_build_info{@}"
 OF_OPERATOR = "and on (job, namespace, pod) tapedeck_operator_queue_depth{@}"
 
 
+def of_job(job: str) -> str:
+    """Matchers of a job that ``$job`` of the dashboard does not offer, in the chosen namespaces."""
+    return f'job="{job}", namespace=~"$namespace"'
+
+
 def chosen(expression: str) -> str:
     """The expression with the selection of the dashboard's variables in place of each ``@``."""
     return expression.replace("{@", "{" + CHOSEN)

@@ -6,10 +6,12 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.board import board, row
 from dashboards.panels import lines, rows, value
-from dashboards.queries import promql, sql
+from dashboards.queries import of_job, promql, sql
 from dashboards.variables import metrics_variables, store_variable
+from tapedeck_common.topics import PERMANENT_PARTITIONS, PERMANENT_TOPICS
 
-_EXPORTER = 'job="store-exporter", namespace=~"$namespace", datname=~".+"'
+_EXPORTER = f'{of_job("store-exporter")}, datname=~".+"'
+_PARTITIONS = len(PERMANENT_TOPICS) * PERMANENT_PARTITIONS
 # Chunks of hypertables are tables of their own, which count with their parent's schema as a whole.
 _SIZES = """
 SELECT n.nspname AS schema, c.relname AS "table", pg_total_relation_size(c.oid) AS bytes, c.reltuples::int8 AS rows
@@ -59,7 +61,7 @@ def build() -> Dashboard:
                 ),
                 value(
                     "Assigned partitions",
-                    "Of 72: six topics with twelve partitions each.",
+                    f"Of {_PARTITIONS}: {len(PERMANENT_TOPICS)} topics with {PERMANENT_PARTITIONS} partitions each.",
                     "short",
                     promql("sum(tapedeck_recorder_partitions{@})"),
                 ),

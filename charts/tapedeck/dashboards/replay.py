@@ -6,10 +6,11 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.board import board, row
 from dashboards.panels import lines, value
-from dashboards.queries import promql
+from dashboards.queries import of_job, promql
 from dashboards.variables import metrics_variables, name_variable
 
 _OF = '{@, name=~"$name"}'
+_TRANSFORMS = f"{{{of_job('transform')}}}"
 _BY = "namespace, name, shard"
 _LEGEND = "{{namespace}}/{{name}} {{shard}}"
 
@@ -121,8 +122,8 @@ def build() -> Dashboard:
                     "Of Replays with an end, as the operator last saw it. Those that were never scraped are here, too.",
                     "percentunit",
                     promql(
-                        'max by (namespace, name) (tapedeck_resource_progress_ratio{kind="Replay", '
-                        'namespace=~"$namespace", name=~"$name"})',
+                        f"max by (namespace, name) (tapedeck_resource_progress_ratio{{{of_job('operator')}, "
+                        'kind="Replay", name=~"$name"})',
                         "{{namespace}}/{{name}}",
                     ),
                 ),
@@ -144,13 +145,13 @@ def build() -> Dashboard:
                     "Points that the transforms of Replays and Feeds publish, and records whose result failed.",
                     "ops",
                     promql(
-                        'sum by (namespace, name, transform) (rate(tapedeck_transform_points_total{job="transform", '
-                        'namespace=~"$namespace"}[$__rate_interval]))',
+                        f"sum by (namespace, name, transform) (rate(tapedeck_transform_points_total{_TRANSFORMS}"
+                        "[$__rate_interval]))",
                         "{{transform}} {{namespace}}/{{name}}",
                     ),
                     promql(
-                        'sum by (namespace, name, transform) (rate(tapedeck_transform_errors_total{job="transform", '
-                        'namespace=~"$namespace"}[$__rate_interval]))',
+                        f"sum by (namespace, name, transform) (rate(tapedeck_transform_errors_total{_TRANSFORMS}"
+                        "[$__rate_interval]))",
                         "failed {{transform}} {{namespace}}/{{name}}",
                     ),
                 ),
@@ -159,8 +160,8 @@ def build() -> Dashboard:
                     "Records of the log that transforms process.",
                     "ops",
                     promql(
-                        'sum by (namespace, name) (rate(tapedeck_transform_records_total{job="transform", '
-                        'namespace=~"$namespace"}[$__rate_interval]))',
+                        f"sum by (namespace, name) (rate(tapedeck_transform_records_total{_TRANSFORMS}"
+                        "[$__rate_interval]))",
                         "{{namespace}}/{{name}}",
                     ),
                 ),
@@ -170,8 +171,7 @@ def build() -> Dashboard:
                     "s",
                     promql(
                         "time() - max by (namespace, name) "
-                        '(tapedeck_transform_caught_up_timestamp_seconds{job="transform", '
-                        'namespace=~"$namespace", kind="Feed"})',
+                        f'(tapedeck_transform_caught_up_timestamp_seconds{{{of_job("transform")}, kind="Feed"}})',
                         "{{namespace}}/{{name}}",
                     ),
                 ),

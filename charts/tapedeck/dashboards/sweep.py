@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.board import board, row
 from dashboards.panels import curve, lines, rows, value
-from dashboards.queries import promql, sql
+from dashboards.queries import of_job, promql, sql
 from dashboards.variables import metrics_variables, rows_variable, store_variable
 
 RUN, PARAMETER = "${run:sqlstring}", "${parameter:sqlstring}"
@@ -139,8 +139,8 @@ def build() -> Dashboard:
                     "Completed trials per second. A shard at 0 beside others is stuck or restarts.",
                     "ops",
                     promql(
-                        'sum by (namespace, name, shard) (rate(tapedeck_backtest_trials_total{job="backtest", '
-                        'namespace=~"$namespace"}[$__rate_interval]))',
+                        "sum by (namespace, name, shard) "
+                        f"(rate(tapedeck_backtest_trials_total{{{of_job('backtest')}}}[$__rate_interval]))",
                         "{{namespace}}/{{name}} {{shard}}",
                     ),
                 ),

@@ -32,10 +32,14 @@ def name_variable(metric: str) -> Variable:
     return _labels("name", f"label_values({chosen(metric + '{@}')}, name)")
 
 
-def rows_variable(name: str, label: str, statement: str, *, multi: bool = False) -> Variable:
-    """Values of the first column of a statement, or of its columns ``__value`` and ``__text``."""
+def rows_variable(name: str, label: str, statement: str, *, multi: bool = False, all_of_them: bool = False) -> Variable:
+    """Values of the first column of a statement, or of its columns ``__value`` and ``__text``.
+
+    ``all_of_them``: all are chosen at first.
+    """
     made = dashboard.QueryVariable(name).label(label).datasource(STORE).query(" ".join(statement.split()))
-    return made.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.DISABLED).multi(multi)
+    made = made.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.DISABLED).multi(multi)
+    return made.include_all(True).current(_ALL) if all_of_them else made
 
 
 def choice_variable(name: str, label: str, values: tuple[str, ...], current: str) -> Variable:
