@@ -117,7 +117,7 @@ class Operator:
             try:
                 await self._list_all()
             except ResourceApiError as error:
-                log.warning("resync failed", reason=str(error), retry_in=period)
+                log.warning("resync failed", reason=str(error), retry_seconds=period)
             else:
                 self._controller.router.enqueue_all(spread=period * RESYNC_SPREAD)
 

@@ -71,19 +71,19 @@ class Reconciler:
             settled = await self._reconcile(key, document)
         except StalePlan as error:
             delay = self._queue.retry(key)
-            log.debug("planned on outdated objects", **key._asdict(), reason=str(error), retry_in=delay)
+            log.debug("planned on outdated objects", **key._asdict(), reason=str(error), retry_seconds=delay)
             return "stale"
         except ObjectNotFound:
             return "gone"  # the watch reports the deletion
         except ResourceApiError as error:
             delay = self._queue.retry(key)
-            log.warning("cannot reconcile", **key._asdict(), reason=str(error), retry_in=delay)
+            log.warning("cannot reconcile", **key._asdict(), reason=str(error), retry_seconds=delay)
             return "error"
         except InvalidResource as error:
             return await self._reject(key, document, str(error))
         except Exception:
             delay = self._queue.retry(key)  # a bug that one resource triggers must not stop the others
-            log.exception("cannot reconcile", **key._asdict(), retry_in=delay)
+            log.exception("cannot reconcile", **key._asdict(), retry_seconds=delay)
             return "error"
         if settled:
             self._queue.reset_backoff(key)
@@ -102,7 +102,7 @@ class Reconciler:
         except ChildRejected as error:
             failure = error.failure
             planned = self._plan(resource, failure)
-            log.warning("child not applied", **key._asdict(), reason=failure.reason, message=failure.message)
+            log.warning("child not applied", **key._asdict(), reason=f"{failure.reason}: {failure.message}")
         self._enqueue_created_resources(planned)
         await self._write_status(key, resource, document, planned)
         delivered = await self._deliver_controls(key, resource, planned)

@@ -82,7 +82,7 @@ class HangingTransactions:
                 left, reason = places, "another program began it"
             self._tried |= places
             for (topic, number), offset in left.items():
-                log.error(NO_END, topic=topic, partition=number, offset=offset, replay=uid, reason=reason)
+                log.error(NO_END, topic=topic, partition=number, offset=offset, kind="Replay", uid=uid, reason=reason)
 
     def _try_to_end(self, uid: str, places: Places) -> tuple[Places, str]:
         """End a Replay's transactions. Returns what is still hidden, and why."""
@@ -117,7 +117,8 @@ class HangingTransactions:
         """
         topic = replay_topic(uid)
         described = self._client.list_topics(topic, timeout=READ_SECONDS).topics[topic]
-        log.error("the broker lost the end of a transaction", replay=uid, partitions=[f"{t}/{n}" for t, n in places])
+        lost = [f"{of}/{number}" for of, number in places]
+        log.error("the broker lost the end of a transaction", kind="Replay", uid=uid, partitions=lost)
         for shard in range(len(described.partitions) or SHARDS_MAX):  # the topic of a deleted Replay is deleted
             for transactional_id in transactional_ids(topic, shard):
                 abort_left_open(self._connections, transactional_id, uid, places)
