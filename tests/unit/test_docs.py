@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -219,18 +218,6 @@ def test_every_reason_of_a_pod_says_what_to_do() -> None:
 
 def test_every_figure_has_a_formula() -> None:
     assert [name for name in names() if not formula(name)] == []
-
-
-EXAMPLES = sorted((ROOT / "examples").rglob("*.yaml"))
-
-
-@pytest.mark.parametrize("example", EXAMPLES, ids=_named)
-def test_an_example_has_a_purpose_and_says_what_to_see(example: Path) -> None:
-    text = example.read_text()
-    comment = text[: re.search(r"^[^#]", text, re.MULTILINE).start()]  # type: ignore[union-attr]
-    assert re.match(r"# [A-Z].{20,}", comment)
-    assert re.search(r"^# What to see: .{20,}", comment, re.MULTILINE)
-    assert f"]({os.path.relpath(example, ROOT / 'docs' / 'start')})" in (ROOT / "docs/start/examples.md").read_text()
 
 
 def test_the_readme_is_short() -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from decks.process import Deck, apply, eventually, reaches
-from pods.replay import T0, insert_minutes, stored
+from decks.process import Deck, apply, broker_of, eventually, reaches
+from pods.replay import MINUTE, T0, committed, insert_minutes, stored
+from tapedeck_crds.base import time_ms
 from tapedeck_deck.cli import changes
 from tapedeck_deck.cli.report import find_run, gateway_client, save_report
 from tapedeck_deck.cli.rerun import data_differences, rerun
@@ -98,6 +99,13 @@ def test_a_run_is_repeated_from_its_record(shared_deck: Deck, tmp_path: Path) ->
     assert sorted(origin["images"]) == ["backtest", "replay"]
     assert origin["data"].startswith("synthetic-")
     assert ";scenario=" in origin["data"]
+
+    reaches(objects, "Replay", "crash-market", "Complete")
+    topic = objects.get("Replay", "default", "crash-market")["status"]["topic"]
+    records = committed(broker_of(facts), topic)
+    closes = {each.value["ts"]: each.value["close"] for each in records if each.kind == "bar"}
+    noon = time_ms("2024-01-08T12:00:00Z")
+    assert closes[noon + 29 * MINUTE] / closes[noon - MINUTE] == pytest.approx(0.7, abs=0.02)  # as the file says
 
     objects.delete("Replay", "default", "crash-market")  # the record suffices
     assert repeated(home, "crash-fast", 300) == (True, ["data: the same", "trades: the same"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from decks.process import Deck, apply, broker_of, eventually, phase
+from decks.process import Deck, apply, broker_of, eventually, phase, reaches
 from exchange import Exchange
 from exchange.binance import Binance
 from exchange.candles import MINUTE, CandleMarket, candle
@@ -16,13 +17,18 @@ from pods.replay import bars, committed
 from tapedeck_common import topics
 from tapedeck_common.market import Bar
 from tapedeck_common.wire import encode, market_headers
+from tapedeck_deck.cli import changes
+from tapedeck_deck.embedded import documents
 
+EXAMPLE = Path(__file__).parents[3] / "examples" / "more" / "replay-filled.yaml"
 pytestmark = pytest.mark.slow
 START = 1_735_603_200_000  # 2024-12-31T00:00:00Z
 MINUTES = 600
 GAP = range(200, 230)
 LIVE = range(100, 120)
 LATER = range(MINUTES, MINUTES + 50)  # after the range
+DAY = 1_723_075_200_000  # 2024-08-08T00:00:00Z, of the example
+DAY_MINUTES = 1_440
 
 
 def live_bar(minute: int) -> Bar:
@@ -74,3 +80,36 @@ def test_stored_bars_are_kept_and_missing_ones_are_backfilled(shared_deck: Deck)
     eventually(lambda: rows_by_source().get("live") == len(LIVE) + len(LATER))
     assert rows_by_source()["backfill"] == MINUTES - len(GAP) - len(LIVE)
     assert sorted(feed["status"]["phase"] for feed in objects.list("Feed")) == ["Complete", "Failed"]
+
+
+def test_the_example_downloads_a_day_plays_it_and_waits(shared_deck: Deck) -> None:
+    """As the file says, but for the exchange's hosts."""
+    _, facts, objects = shared_deck
+    for replay in objects.list("Replay"):  # the test before has one of this name
+        objects.delete("Replay", "default", replay["metadata"]["name"])
+    (example,) = documents.read([str(EXAMPLE)])
+    markets = [CandleMarket(base, "USDT", [], first=DAY) for base in ("BTC", "ETH")]
+    with Exchange(Binance(), list(markets), clock_offset=DAY + 2 * DAY_MINUTES * MINUTE) as exchange:
+        endpoints = {"rest": exchange.rest, "websocket": exchange.websocket}
+        example.content["spec"]["source"]["endpoints"] = endpoints
+        changes.apply(objects, [example], "default")
+        uid = objects.get("Replay", "default", "filled")["metadata"]["uid"]
+
+        def owned() -> list[str]:
+            feeds = [each["metadata"] for each in objects.list("Feed")]
+            return [each["name"] for each in feeds if uid in [by["uid"] for by in each.get("ownerReferences", ())]]
+
+        (feed,) = eventually(owned)
+        assert feed.startswith("fill-")
+        eventually(lambda: phase(objects, "Replay", "filled") in ("Running", "Failed"))
+        assert phase(objects, "Feed", feed) == "Complete"
+        eventually(lambda: objects.get("Replay", "default", "filled")["status"]["conditions"][0]["reason"] == "Holding")
+    status = objects.get("Replay", "default", "filled")["status"]
+    assert (status["phase"], status["progress"]) == ("Running", f"{2 * DAY_MINUTES}/{2 * DAY_MINUTES}")
+    assert status["anchor"]["speed"] * 24 == DAY_MINUTES * 60  # a day in 24 s
+    objects.patch_spec("Replay", "default", "filled", {"spec": {"atEnd": "finish"}})
+    reaches(objects, "Replay", "filled", "Complete")
+    played = bars(committed(broker_of(facts), status["topic"]))
+    assert [(ts, symbol) for ts, symbol, *_ in played] == [
+        (DAY + minute * MINUTE, symbol) for minute in range(DAY_MINUTES) for symbol in ("BTC/USDT", "ETH/USDT")
+    ]
