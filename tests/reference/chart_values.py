@@ -1,119 +1,104 @@
-"""The values of the Helm chart: each with its default, what its schema accepts, and the comment beside it."""
+"""The values of the Helm chart: defaults of values.yaml, and what the schema accepts and says of each."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from reference.markdown import code, prose, table
 
 CHART = Path(__file__).parents[2] / "charts" / "tapedeck"
-_LIKE_YAML = re.compile(r"^(- )?[A-Za-z]+: \S|^  +[a-z]+: ")
+
+
+class Value(NamedTuple):
+    """A value of the chart, or a group of values: then it has neither default nor type of its own."""
+
+    path: str
+    default: str
+    accepts: str
+    about: str
 
 
 def page() -> str:
     """The page of values."""
-    text = (CHART / "values.yaml").read_text()
-    root = yaml.compose(text)
-    lines = text.splitlines()
-    sections: dict[str, list[tuple[str, ...]]] = {}
-    abouts: dict[str, str] = {}
-    for path, node, about in _values(root, lines):
-        section = path.split(".")[0]
-        if path == section and isinstance(node, yaml.MappingNode) and node.value:
-            abouts[section] = about
-            sections.setdefault(section, [])
-            continue
-        if isinstance(node, yaml.MappingNode) and node.value:
-            if about:
-                sections[section].append((code(path), "", "", prose(about)))
-            continue
-        sections.setdefault(section, []).append((code(path), _default(node), _accepted(path), prose(about)))
+    sections: dict[str, list[Value]] = {}
+    for value in values():
+        sections.setdefault(value.path.split(".")[0], []).append(value)
     parts = [
         "# Chart values\n",
-        "The defaults are those of [values.yaml](../../charts/tapedeck/values.yaml). Helm checks values against "
-        "the chart's "
-        "schema; a name that it lacks is refused.\n",
+        "The defaults are those of [values.yaml](../../charts/tapedeck/values.yaml), and the program's own where it "
+        "has none. Helm checks values against the chart's [schema](../../charts/tapedeck/values.schema.json), which "
+        "describes them; a name that it lacks is refused.\n",
     ]
-    for section, rows in sections.items():
-        heading = [f"{prose(abouts[section])}\n"] if abouts.get(section) else []
+    for section, (first, *rest) in sections.items():
+        shown = rest or [first]
+        rows = [(code(each.path), code(each.default), each.accepts, prose(each.about)) for each in shown]
+        heading = [f"{prose(first.about)}\n"] if rest else []
         parts += [f"## {section}\n", *heading, table(("value", "default", "accepts", "what it is"), rows)]
     return "\n".join(parts)
 
 
-def _values(root: Any, lines: list[str], path: str = "") -> Iterator[tuple[str, Any, str]]:
-    """Each value with the comment above and beside it; that of values on one line is their parent's."""
-    for key, node in root.value:
-        below = f"{path}.{key.value}" if path else key.value
-        own_line = lines[key.start_mark.line].lstrip().startswith((f"{key.value}:", f'"{key.value}":'))
-        about = _comment(lines, key.start_mark.line) if own_line else ""
-        yield below, node, about
-        if isinstance(node, yaml.MappingNode):
-            yield from _values(node, lines, below)
-
-
-def _comment(lines: list[str], number: int) -> str:
-    above: list[str] = []
-    place = number - 1
-    while place >= 0 and lines[place].lstrip().startswith("# "):
-        above.insert(0, lines[place].lstrip()[2:])
-        place -= 1
-    if place >= 0 and re.search(
-        r": (\{\}|\[\])(\s|$)", lines[place]
-    ):  # what follows an empty value may be an example of it
-        while above and _LIKE_YAML.match(above[0]):
-            above.pop(0)
-    beside = re.search(r"\s# (.*)$", lines[number])
-    return " ".join([*above, *([beside[1]] if beside else [])])
-
-
-def _default(node: Any) -> str:
-    value = yaml.safe_load(yaml.serialize(node))
-    return code(json.dumps(value, ensure_ascii=False)) if value not in ("", None) else ""
-
-
-def _accepted(path: str) -> str:
+def values() -> list[Value]:
+    """Every value in the order of values.yaml, after its group; what the schema alone has is last in its group."""
     schema = json.loads((CHART / "values.schema.json").read_text())
-    node: Any = schema
-    for name in path.split("."):
-        node = _property(schema, node, name)
-        if node is None:
-            return ""
-    return _described(schema, node)
+    defaults = yaml.safe_load((CHART / "values.yaml").read_text())
+    return [*_members("", [schema], defaults, schema["definitions"])]
 
 
-def _property(schema: Any, node: Any, name: str) -> Any:
-    """The schema of a property; of one that is named without a schema, that of the parts which it consists of."""
-    node = _resolved(schema, node)
-    found = node.get("properties", {}).get(name)
-    if found:
-        return found
-    for part in node.get("allOf", ()):
-        inner = _property(schema, part, name)
-        if inner is not None:
-            return inner
-    more = node.get("additionalProperties")
-    return more if isinstance(more, dict) else found
+def _members(path: str, nodes: list[Any], defaults: Mapping[str, Any], definitions: Any) -> Iterator[Value]:
+    for name in dict.fromkeys([*defaults, *_names(nodes)]):
+        below, inner = path + name.replace(".", "\\."), _property(nodes, name, definitions)  # as --set takes it
+        default = defaults.get(name)
+        about = _first(inner, "description") or ""
+        if _names(inner) and isinstance(default, dict | None):
+            yield Value(below, "", "", about)
+            yield from _members(f"{below}.", inner, default or {}, definitions)
+            continue
+        shown = _first(inner, "default") if name not in defaults else default
+        yield Value(below, _shown(shown), _accepted(inner, definitions), about)
+        for each in inner:
+            items = _parts(each.get("items", {}), definitions)
+            yield from _members(f"{below}[].", items, {}, definitions)
 
 
-def _resolved(schema: Any, node: Any) -> Any:
-    while "$ref" in node:
-        node = schema["definitions"][node["$ref"].rsplit("/", 1)[1]]
-    return node
+def _parts(node: Any, definitions: Any) -> list[Any]:
+    """A schema and those that it consists of, its own first."""
+    referred = [definitions[node["$ref"].rsplit("/", 1)[1]]] if "$ref" in node else []
+    return [node, *(part for each in (*referred, *node.get("allOf", ())) for part in _parts(each, definitions))]
 
 
-def _described(schema: Any, node: Any) -> str:
-    node = _resolved(schema, node)
-    if "enum" in node:
-        return ", ".join(code(each) for each in node["enum"])
-    kinds = node.get("type", "")
+def _property(nodes: list[Any], name: str, definitions: Any) -> list[Any]:
+    """The schemas of a property; where one does not name it, that of further properties."""
+    found = [node.get("properties", {}).get(name, node.get("additionalProperties")) for node in nodes]
+    return [part for each in found if isinstance(each, dict) for part in _parts(each, definitions)]
+
+
+def _names(nodes: list[Any]) -> list[str]:
+    """The properties that are named, and that no schema refuses by naming all there are."""
+    closed = [node["properties"] for node in nodes if node.get("additionalProperties") is False]
+    names = [name for node in nodes for name in node.get("properties", ())]
+    return [name for name in names if all(name in each for each in closed)]
+
+
+def _first(nodes: list[Any], key: str) -> Any:
+    return next((node[key] for node in nodes if key in node), None)
+
+
+def _shown(value: Any) -> str:
+    return "" if value in ("", None) else json.dumps(value, ensure_ascii=False)
+
+
+def _accepted(nodes: list[Any], definitions: Any) -> str:
+    if (choices := _first(nodes, "enum")) is not None:
+        return ", ".join(code(each or '""') for each in choices)
+    kinds = _first(nodes, "type") or ""
+    if kinds == "array" and (items := _first(nodes, "items")) is not None:
+        return f"list of {_accepted(_parts(items, definitions), definitions) or 'any'}"
     text = " or ".join(kinds) if isinstance(kinds, list) else str(kinds)
-    if text == "array" and "items" in node:
-        return f"list of {_described(schema, node['items']) or 'any'}"
-    bounds = [f"{words} {node[name]}" for name, words in (("minimum", "from"), ("maximum", "to")) if name in node]
-    return " ".join([text, *bounds])
+    bounds = (("minimum", "from"), ("exclusiveMinimum", "above"), ("maximum", "to"))
+    limits = [f"{words} {_first(nodes, name)}" for name, words in bounds if _first(nodes, name) is not None]
+    return " ".join([text, *limits])
