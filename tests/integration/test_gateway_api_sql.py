@@ -23,12 +23,12 @@ from pods.gateway import (
 from pods.services import as_role
 from tapedeck_common.settings import Connections
 
-READER, OWNER = "r" * 20, "c" * 20
+READER, OWNER, BOUND = "r" * 20, "c" * 20, "b" * 20
 
 
 @pytest.fixture
 def owner(tmp_path: Path, connections: Connections) -> Iterator[ApiClient]:
-    tokens = {"page.read": READER, "me.control": OWNER}
+    tokens = {"page.read": READER, "me.control": OWNER, "desk.control.desk-1": BOUND}
     with running_gateway(
         tmp_path, as_role(connections, "tapedeck_reader"), '{"limits": {"querySeconds": 2}}', tokens=tokens
     ) as gateway:
@@ -140,10 +140,15 @@ def test_statements_read_within_their_limits(owner: ApiClient, store: str) -> No
     wrong = asked("SELECT close,\n  nothing FROM bars", status=400)
     assert wrong.json["detail"] == 'query: column "nothing" does not exist, at line 2, column 3'
     assert asked("SELECT pg_sleep(5)", status=504).json["reason"] == "QueryTooSlow"
-    assert asked("SELECT set_config('statement_timeout', '0', false), pg_advisory_lock(7)").json["rows"] == [["0", ""]]
+    for name in ("pg_advisory_lock", "PG_TRY_ADVISORY_XACT_LOCK_SHARED", '"pg_terminate_backend"', "pg_cancel_backend"):
+        said = asked(f"SELECT set_config('a.b', '0', false), {name}(7)", status=400).json["detail"]
+        assert said.startswith(f"query: got {name.strip(chr(34))}, expected functions that only read")
     unlimited = "SELECT set_config('statement_timeout', '0', false), CASE WHEN n > 150 THEN pg_sleep(9)::text END"
     assert asked(f"{unlimited} FROM generate_series(1, 200) AS n", status=504).json["status"] == 504
     assert owner.send("POST", "/sql", {}, body={"query": "SELECT 1"}).json["reason"] == "RequestDenied"
+    bound = ApiClient(owner.gateway, BOUND).send("POST", "/sql", {"future": 1}, body={"query": "SELECT 1"})
+    assert bound.status == 403
+    assert bound.json["detail"].startswith("token: got that of 'desk', which is bound to the namespace 'desk-1'")
     for token, status in ((READER, 403), ("", 401)):
         refused = ApiClient(owner.gateway, token).send("POST", "/sql", {"future": 1}, body={"query": "SELECT 1"})
         assert (refused.status, refused.headers["content-type"]) == (status, "application/problem+json")

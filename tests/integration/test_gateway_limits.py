@@ -137,7 +137,10 @@ def test_a_body_of_any_size_is_refused(limited: Gateway) -> None:
 def test_what_is_not_http_is_refused(limited: Gateway, request_: bytes) -> None:
     answer = send_raw(limited.port, request_)
     assert (answer.status, answer.closed) == (400, True)
-    assert b"x-content-type-options: nosniff" in answer.data
+    headers = answer.headers
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert (headers["x-frame-options"], headers["x-content-type-options"]) == ("DENY", "nosniff")
+    assert (headers["referrer-policy"], headers["cache-control"]) == ("no-referrer", "no-store")
     assert "Traceback" not in limited.log.read_text()
 
 

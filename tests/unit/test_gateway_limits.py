@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from typing import Any
 
 import pytest
+from psycopg_pool import ConnectionPool
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from charts.rendered import CHART
+from tapedeck_common.settings import Connections
 from tapedeck_gateway.access.client_address import client_key
+from tapedeck_gateway.access.counted import client_of
 from tapedeck_gateway.access.errors import TooManyRequests
 from tapedeck_gateway.access.rate_limit import RateLimit
 from tapedeck_gateway.access.request_slots import RequestSlots
 from tapedeck_gateway.options import GatewayLimits
 from tapedeck_gateway.server.connection_table import ConnectionTable
+from tapedeck_gateway.store.pool import Pool
 
 
 class Client:
@@ -117,11 +123,46 @@ def test_a_client_waits_for_a_slot_of_its_own_alone() -> None:
         ("2001:db8:1:2::", "2001:db8:1:2::/64"),
         ("fe80::1%eth0", "fe80::/64"),
         (None, ""),
-        ("unix", "unix"),
+        ("10.1.2.3:50123", "10.1.2.3"),
+        ("[2001:db8:1:2:3:4:5:6]:443", "2001:db8:1:2::/64"),
+        ("[2001:db8:1:2:3:4:5:6]", "2001:db8:1:2::/64"),
+        ("[::ffff:10.1.2.3]:1", "10.1.2.3"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("127.9.8.7:1", "127.0.0.1"),
+        ("::1", "127.0.0.1"),
+        ("10.1.2.3:port", "unknown"),
+        ("made up", "unknown"),
     ],
 )
 def test_a_client_is_an_address_or_an_ipv6_network(host: str | None, key: str) -> None:
     assert client_key(host) == key
+
+
+def test_a_port_in_x_forwarded_for_makes_no_client_of_its_own() -> None:
+    seen = set[str]()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.add(client_of(scope))
+
+    async def ask() -> None:
+        proxied = ProxyHeadersMiddleware(app, ["10.0.0.0/8"])
+        for port in range(5):
+            for entry in (f"203.0.113.7:{port}", f"198.51.100.1:9, 203.0.113.7:{port}, 10.0.0.2:{port}"):
+                headers = [(b"x-forwarded-for", entry.encode())]
+                scope: Any = {"type": "http", "client": ("10.0.0.1", port), "headers": headers}
+                await proxied(scope, None, None)  # type: ignore[arg-type]
+
+    asyncio.run(ask())
+    assert seen == {"203.0.113.7"}
+
+
+def test_two_clients_do_not_hold_all_connections_to_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: dict[str, Any] = {}
+    monkeypatch.setattr(ConnectionPool, "__init__", lambda _self, *_, **options: made.update(options))
+    monkeypatch.setattr(ConnectionPool, "open", lambda *_, **__: None)
+    for at_once in (1, 8, 50):
+        Pool(Connections(storeDsn="postgresql://x@y/z"), GatewayLimits(requests_at_once=at_once))
+        assert made["max_size"] > 2 * at_once
 
 
 def test_the_charts_values_have_every_limit() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_gateway.store import statement
+from tapedeck_gateway.store.refused_functions import refuse_functions
 
 
 class ListedCursor:
@@ -73,3 +74,34 @@ def test_rows_that_have_no_room_are_cut(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_kinds_of_columns() -> None:
     kinds = {name: statement.ResultColumn("a", name).kind for name in ("int8", "numeric", "timestamptz", "uuid")}
     assert kinds == {"int8": "integer", "numeric": "text", "timestamptz": "timestamptz", "uuid": "text"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity",
+        "SELECT pg_catalog.Pg_Cancel_Backend(1)",
+        'SELECT "pg_advisory_lock"(1)',
+        "SELECT pg_try_advisory_xact_lock_shared(1)",
+        "SELECT query_to_xml('SELECT pg_ter' || 'minate_backend(1)', true, true, '')",
+        "SELECT ts_stat('SELECT 1')",
+        'SELECT U&"pg\\005fadvisory_lock"(1)',
+        "SELECT u& 'x'",
+        "SELECT pg_read_file('x')",
+        "SELECT lo_import('/etc/passwd')",
+    ],
+)
+def test_functions_that_act_on_others_are_refused(query: str) -> None:
+    with pytest.raises(InvalidInput, match=r"^query: got .* expected .*; "):
+        refuse_functions(query)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT close AS lo_close, pg_typeof(close), pg_size_pretty(1::bigint), pg_sleep(1) FROM bars",
+        "SELECT a.pid, b.usename FROM pg_stat_activity a, pg_user b WHERE 'u' <> 'x' AND 1&2 > 0",
+    ],
+)
+def test_functions_that_read_are_not_refused(query: str) -> None:
+    refuse_functions(query)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import shutil
@@ -162,6 +163,48 @@ def test_what_cannot_be_stored_is_refused_and_leaves_nothing(
     assert (full.status_code, full.json()["reason"]) == (507, "NoSpace")
     assert "expected at most 100" in full.json()["detail"]
     assert stored(home) == []
+
+
+def test_each_part_must_have_room_beside_the_rest_of_other_uploads(
+    deck: SocketDeck, home: StateDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = DECK_KEEPS + 1_000
+    usage = shutil.disk_usage(home.root)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free))
+    assert send(deck, "x", "a.csv", "x" * 100, size=700).status_code == 201
+    free -= 100
+    refused = send(deck, "y", "b.csv", "x" * 100, size=400)  # 600 of the free 900 are those of the other
+    assert (refused.status_code, refused.json()["reason"]) == (507, "NoSpace")
+    assert "of which 400 are to come, expected at most 300" in refused.json()["detail"]
+    free = DECK_KEEPS + 599  # something else has filled the disk meanwhile
+    refused = send(deck, "x", "a.csv", "x" * 100, size=700, offset=100)
+    assert refused.status_code == 507
+    assert "free some, then go on at 100" in refused.json()["detail"]
+    free = DECK_KEEPS + 600
+    assert send(deck, "x", "a.csv", "x" * 600, size=700, offset=100).status_code == 201
+    assert stored(home) == ["default/x/a.csv"]
+    free = DECK_KEEPS + 400
+    assert send(deck, "y", "b.csv", "x" * 100, size=400).status_code == 201
+    free = DECK_KEEPS + 300
+    assert deck.owner.delete(f"{BASE}/y").status_code == 204
+    assert send(deck, "z", "c.csv", "x" * 100, size=300).status_code == 201  # nothing is kept for what is gone
+
+
+def test_a_full_disk_keeps_what_has_arrived(deck: SocketDeck, home: StateDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert send(deck, "x", "a.csv", "x" * 100, size=300).status_code == 201
+
+    class HalfWritten(io.FileIO):
+        def write(self, content: object, /) -> int:
+            super().write(b"y" * 50)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr("tapedeck_deck.embedded.uploads.open_private", HalfWritten)
+        refused = send(deck, "x", "a.csv", "y" * 200, size=300, offset=100)
+    assert (refused.status_code, refused.json()["reason"]) == (507, "NoSpace")
+    assert "free some, then go on at 100" in refused.json()["detail"]
+    assert send(deck, "x", "a.csv", "z" * 200, size=300, offset=100).status_code == 201
+    assert (home.uploads / "default" / "x" / "a.csv").read_text() == "x" * 100 + "z" * 200
 
 
 def test_a_token_of_the_namespace_is_needed(deck: SocketDeck, home: StateDir) -> None:

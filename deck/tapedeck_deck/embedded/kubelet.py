@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import shutil
 import time
+from pathlib import Path
 
 from tapedeck_crds.json import Json
 from tapedeck_deck.embedded import forkserver
 from tapedeck_deck.embedded.disk_space import full_disk
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Change, Objects
+from tapedeck_deck.embedded.pod_logs import bound_log
 from tapedeck_deck.embedded.pods import PodProcess, start_pod
 from tapedeck_deck.embedded.problems import RETRY_FIRST, RETRY_MAX, Problems, of_the_machine
 from tapedeck_deck.embedded.process_ends import ProcessEnds
@@ -139,7 +141,7 @@ class Kubelet:
         """
         metadata = pod["metadata"]
         namespace = metadata["namespace"]
-        log = self._state_dir.logs / f"{metadata['name']}.log"
+        log = self._log_of(metadata["name"])
         folder = self._state_dir.pods / metadata["name"]
         try:
             self._running[uid] = start_pod(
@@ -165,6 +167,9 @@ class Kubelet:
         pid = self._running[uid].process.pid
         self._write(pod, {"phase": "Running", "startedAt": time.time(), "log": str(log), "pid": pid})
 
+    def _log_of(self, pod: str) -> Path:
+        return self._state_dir.logs / f"{pod}.log"
+
     def _attend(self, uid: str) -> None:
         """Stop a pod that shall stop, or write what has become of it. An error with one does not stop the others."""
         part = f"pod {self._running[uid].name}"
@@ -172,6 +177,7 @@ class Kubelet:
             if uid in self._stopping:
                 self._stop(uid)
             else:
+                bound_log(self._log_of(self._documents[uid]["metadata"]["name"]))
                 self._check(uid)
         except Exception as error:
             self._problems.report(part, error)

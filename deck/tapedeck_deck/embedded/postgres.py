@@ -12,7 +12,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -41,6 +41,17 @@ SETTINGS = {
     "log_min_messages": "warning",
     "autovacuum_naptime": "30s",
 }
+# A reader's query sorts on disk: that of any holder of a control token, too.
+TEMP_FILE_LIMIT = "4GB"
+_LIMITS = (f"ALTER ROLE tapedeck_reader SET temp_file_limit = '{TEMP_FILE_LIMIT}'",)
+# Workloads share a role, which may end its own sessions by default; the lock of a migration is an advisory one.
+_RIGHTS = (
+    "DO $$DECLARE name text; BEGIN FOR name IN SELECT oid::regprocedure FROM pg_proc "
+    "WHERE pronamespace = 'pg_catalog'::regnamespace "
+    "AND proname ~ '^pg_((terminate|cancel)_backend$|(try_)?advisory_)' LOOP "
+    "EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', name); "
+    "EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO tapedeck_owner', name); END LOOP; END$$;",
+)
 _ACCESS = b"local all all scram-sha-256\n"  # pg_hba.conf
 
 
@@ -140,6 +151,11 @@ class Postgres:
     def _sockets_file(self) -> Path:
         return self.folder.with_name(f"{self.folder.name}-sockets")
 
+    @property
+    def _restrictions(self) -> Path:
+        """What the roles were restricted to."""
+        return self.folder.with_name(f"{self.folder.name}-restrictions")
+
     def _passfile(self, role: str) -> Path:
         return self._passwords / role
 
@@ -179,6 +195,7 @@ class Postgres:
         if new or not all(self._passfile(role).exists() for role in self.roles):
             self._set_access()
             self._set_passwords(user, new)
+        self._restrict(user)
 
     def _set_access(self) -> None:
         """Let nobody in without a password. It follows no link: as root it writes into another user's folder."""
@@ -201,12 +218,25 @@ class Postgres:
             statements.append(f"{verb} ROLE {role} LOGIN PASSWORD '{scram_verifier(password)}'")
         if new:
             statements.append(f"CREATE DATABASE {DATABASE} OWNER {OWNER}")
-        options = ["-c", "fsync=off"] if new else []
-        said = self._run(
-            user, "postgres", "--single", *self._data_option(user), *options, SUPERUSER, text="\n".join(statements)
-        )
+        self._run_statements(user, SUPERUSER, statements, ["-c", "fsync=off"] if new else [])
+
+    def _restrict(self, user: pwd.struct_passwd | None) -> None:
+        """Limit what the roles may do beside their tables, once: storage of an earlier version does not have it."""
+        restrictions = "\n".join((*_LIMITS, *_RIGHTS))
+        if self._restrictions.exists() and self._restrictions.read_text() == restrictions:
+            return
+        if "tapedeck_reader" in self.roles:
+            self._run_statements(user, DATABASE, [*_LIMITS, *_RIGHTS])
+        write_private(self._restrictions, restrictions)
+
+    def _run_statements(
+        self, user: pwd.struct_passwd | None, database: str, statements: list[str], options: Sequence[str] = ()
+    ) -> None:
+        """Run statements, each in one line, in the server's single-user mode. Raises DeckError."""
+        arguments = ["--single", *self._data_option(user), *options, database]
+        said = self._run(user, "postgres", *arguments, text="\n".join(statements))
         if "ERROR" in said:
-            raise DeckError(f"cannot create the roles of the database in {self.folder}: {said}")
+            raise DeckError(f"cannot set up the roles of the database in {self.folder}: {said}")
 
     def _run(self, user: pwd.struct_passwd | None, program: str, *arguments: str | Path, text: str = "") -> str:
         """Run one of the database's programs to its end; returns its messages. Raises DeckError."""

@@ -56,6 +56,7 @@ class Uploads:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
+        self._sizes: dict[Path, int] = {}  # of the whole files whose parts arrive, by the path of the parts
 
     def folder_of(self, namespace: str, upload: str) -> Path:
         """The folder of an upload, whether or not it exists. Raises InvalidInput."""
@@ -76,10 +77,14 @@ class Uploads:
                 private_folder(each, _FOLDER)
             partial = folder / f".{name}.part"
             if part.offset == 0:
-                self._begin(folder, name, partial, part.size)
+                self._begin(folder, name, partial)
+            _require_next(partial, part)
+            self._require_space(folder, partial, part)
+            self._sizes[partial] = part.size
             received = _appended(partial, part)
             if received == part.size:
                 partial.replace(folder / name)
+                del self._sizes[partial]
         return Received(name, part.size, received)
 
     def use(self, folder: Path) -> list[str]:
@@ -118,17 +123,28 @@ class Uploads:
                         removed.append(each)
         return removed
 
-    def _begin(self, folder: Path, name: str, partial: Path, size: int) -> None:
+    def _begin(self, folder: Path, name: str, partial: Path) -> None:
         others = {each.name for each in _files(folder)} - {name, partial.name}
         if len(others) >= FILES_MAX:
             raise InvalidInput(f"name: got {len(others) + 1} files, expected at most {FILES_MAX} in an upload")
-        free = shutil.disk_usage(folder).free - START_BYTES
-        if size > free:
-            raise NoSpace(
-                f"size: got {size} bytes, expected at most {max(free, 0)}: the deck's disk keeps "
-                f"{START_BYTES // 2**20} MiB free; free some"
-            )
         partial.unlink(missing_ok=True)
+
+    def _require_space(self, folder: Path, partial: Path, part: FilePart) -> None:
+        """Raise NoSpace where the rest of a file has no room beside that of others, whose parts still arrive."""
+        rest = part.size - part.offset
+        free = shutil.disk_usage(folder).free - START_BYTES - self._outstanding(partial)
+        if rest > free:
+            go_on = f", then go on at {part.offset}: what has arrived is kept" if part.offset else ""
+            raise NoSpace(
+                f"size: got {part.size} bytes, of which {rest} are to come, expected at most {max(free, 0)}: the "
+                f"deck's disk keeps {START_BYTES // 2**20} MiB free, and room for the uploads that others have begun; "
+                f"free some{go_on}"
+            )
+
+    def _outstanding(self, partial: Path) -> int:
+        """The bytes that are still to come of all files but one."""
+        self._sizes = {path: size for path, size in self._sizes.items() if path.exists()}  # the others were removed
+        return sum(size - path.stat().st_size for path, size in self._sizes.items() if path != partial)
 
 
 def file_name(given: str) -> str:
@@ -158,20 +174,31 @@ def _check_part(part: FilePart) -> None:
         )
 
 
-def _appended(partial: Path, part: FilePart) -> int:
-    """Write a part at the end of a file, and return its new size."""
-    held = partial.stat().st_size if partial.exists() else 0
-    if held != part.offset:
+def _held(partial: Path) -> int:
+    return partial.stat().st_size if partial.exists() else 0
+
+
+def _require_next(partial: Path, part: FilePart) -> None:
+    """Raise Conflict for a part that does not begin where those before it end."""
+    if (held := _held(partial)) != part.offset:
         raise Conflict(f"offset: got {part.offset}, expected {held}: so many bytes of the file are there")
+
+
+def _appended(partial: Path, part: FilePart) -> int:
+    """Write a part at the end of a file, and return its new size. Where the disk is full, the file stays as it was."""
     try:
         with open_private(partial, "ab") as file:
             file.write(part.content)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        partial.unlink(missing_ok=True)
-        raise NoSpace("the deck's disk is full: free some, and upload the file again") from None
-    return held + len(part.content)
+        with contextlib.suppress(FileNotFoundError):
+            os.truncate(partial, part.offset)
+        raise NoSpace(
+            f"the deck's disk is full: free some, then go on at {part.offset}: what has arrived is kept for "
+            f"{PART_SECONDS / 60:.0f} minutes"
+        ) from None
+    return part.offset + len(part.content)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -12,13 +13,14 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount
 
 from tapedeck_common.settings import Connections
-from tapedeck_gateway.access.guard import AccessPolicy, Guard
+from tapedeck_gateway.access.guard import AccessPolicy, Guard, Share
 from tapedeck_gateway.access.hosts import Hosts
 from tapedeck_gateway.access.rate_limit import RateLimit
+from tapedeck_gateway.access.refused import RefusedRequests
 from tapedeck_gateway.access.request_slots import RequestSlots
 from tapedeck_gateway.access.tokens import Tokens
 from tapedeck_gateway.context import GatewayContext
-from tapedeck_gateway.options import GatewayOptions
+from tapedeck_gateway.options import GatewayLimits, GatewayOptions
 from tapedeck_gateway.partial_response import MISSING_HEADER
 from tapedeck_gateway.push.channel_opening import ChannelSources
 from tapedeck_gateway.push.channel_table import ChannelTable
@@ -49,6 +51,7 @@ from tapedeck_gateway.topics.replay_list import ReplayList
 from tapedeck_gateway.topics.topic_reader import TopicReader
 
 TOKENS_SECONDS = 5.0  # between two reads of the tokens
+FOREIGN_PART = 0.1  # of what a client may ask
 THREADS = 40  # of WebSockets, beside as many of requests
 _ROUTES = (
     probes, *udf.MODULES, catalogue, runs_and_replays, seed, websocket_seed, websocket_v1, websocket_docs,
@@ -70,6 +73,7 @@ def make_app(
     """
     rate = RateLimit(options.limits.requests_per_second, options.limits.request_burst)
     slots = RequestSlots(options.limits.requests_at_once)
+    refused = RefusedRequests()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -103,10 +107,11 @@ def make_app(
             resources,
             files,
         )
-        refreshing = asyncio.create_task(_keep_fresh(tokens))
+        refreshing = asyncio.create_task(_keep_fresh(tokens, refused))
         on_started()
         yield
         refreshing.cancel()
+        refused.log_all()
         await services.close()
         await sessions.close()
         await channels.close()
@@ -129,9 +134,16 @@ def make_app(
     for router in resources_v1.ROUTERS:
         app.include_router(router)
     app.router.routes.append(Mount("/", PageFiles(), name="page"))
-    _add_middleware(
-        app, options, AccessPolicy(Hosts(options.hosts), frozenset(options.origins), tokens, rate, slots, _is_public)
+    policy = AccessPolicy(
+        Hosts(options.hosts),
+        frozenset(options.origins),
+        tokens,
+        own=Share(rate, slots),
+        foreign=_foreign_share(options.limits),
+        refused=refused,
+        is_public=_is_public,
     )
+    _add_middleware(app, options, policy)
     return app
 
 
@@ -153,11 +165,18 @@ def _add_middleware(app: FastAPI, options: GatewayOptions, policy: AccessPolicy)
     app.add_middleware(RequestMetrics)
 
 
+def _foreign_share(limits: GatewayLimits) -> Share:
+    """What pages of other sites may ask from one address, and what is refused before it counts as the client's own."""
+    rate = RateLimit(limits.requests_per_second * FOREIGN_PART, max(1, int(limits.request_burst * FOREIGN_PART)))
+    return Share(rate, RequestSlots(max(1, int(limits.requests_at_once * FOREIGN_PART))))
+
+
 def _is_public(path: str) -> bool:
     return is_page_file(path) or is_documented(path) or websocket_docs.is_documentation(path)
 
 
-async def _keep_fresh(tokens: Tokens) -> None:
+async def _keep_fresh(tokens: Tokens, refused: RefusedRequests) -> None:
     while True:
         await asyncio.sleep(TOKENS_SECONDS)
         tokens.refresh()
+        refused.log_due(time.monotonic())

@@ -14,7 +14,10 @@ MESSAGE_BYTES = 4_096  # of a client's WebSocket message
 
 
 class GatewayLimits(Model):
-    """What clients may use. A client is an IPv4 address, or the /64 network of an IPv6 address."""
+    """What clients may use.
+
+    A client is the holder of a token, or else an IPv4 address, or the /64 network of an IPv6 address.
+    """
 
     requests_per_second: Annotated[float, Field(gt=0, le=1_000_000)] = Field(
         default=100.0, description="Requests and WebSocket messages of one client in the long run."

@@ -19,7 +19,7 @@ from tapedeck_common.atomic_file import write_atomically
 from tapedeck_common.logs import hide_secret
 from tapedeck_common.metrics import METRICS_CONTENT_TYPE, render_metrics
 from tapedeck_common.pod.listener import listen
-from tapedeck_common.quiet_server import QuietServer
+from tapedeck_common.quiet_server import HEADER_BYTES, QuietServer, bounded_protocol
 from tapedeck_common.settings import PodSettings
 from tapedeck_crds.report import Report
 
@@ -63,6 +63,8 @@ class ProbeServer:
             access_log=False,
             lifespan="off",
             timeout_graceful_shutdown=1,
+            http=bounded_protocol(),
+            h11_max_incomplete_event_size=HEADER_BYTES,
         )
         self._server = QuietServer(config)
         self._thread = threading.Thread(target=self._serve, name="probe", daemon=True)

@@ -1,4 +1,6 @@
-"""The audit log: who asked for which change, when, and whether it was done. One line for each request.
+"""The audit log: who asked for which change, when, and whether it was done. One line for each accepted request.
+
+Those that the guard refuses are counted in ``refused``.
 
 A route says what the body asks for in ``request.state.change``: the path names only the resource.
 """

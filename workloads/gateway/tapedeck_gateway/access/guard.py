@@ -12,11 +12,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tapedeck_crds.errors import InvalidInput, TapedeckError
 from tapedeck_gateway.access.audit import audited
-from tapedeck_gateway.access.client_address import client_key
+from tapedeck_gateway.access.counted import client_of, counted_as
 from tapedeck_gateway.access.errors import RequestDenied, TokenRequired, TooManyRequests
 from tapedeck_gateway.access.hosts import Hosts, host_name, is_origin_allowed, is_own_address
 from tapedeck_gateway.access.problems import error_response
 from tapedeck_gateway.access.rate_limit import RateLimit
+from tapedeck_gateway.access.refused import RefusedRequests
 from tapedeck_gateway.access.request_slots import RequestSlots
 from tapedeck_gateway.access.request_text import check_request_text
 from tapedeck_gateway.access.tokens import ANONYMOUS, Grant, Tokens
@@ -30,19 +31,31 @@ TOKEN_SUBPROTOCOL = "bearer."  # followed by the token, because a browser's WebS
 
 
 @dataclass(frozen=True)
+class Share:
+    """What the requests that are counted under one name may use."""
+
+    rate: RateLimit
+    slots: RequestSlots
+
+
+@dataclass(frozen=True)
 class AccessPolicy:
-    """Who may ask. ``is_public`` tells the paths of files that hold nothing private."""
+    """Who may ask. ``is_public`` tells the paths of files that hold nothing private.
+
+    ``own`` is the share of a client, ``foreign`` that of requests which pages of other sites make from its machine.
+    """
 
     hosts: Hosts
     origins: frozenset[str]
     tokens: Tokens
-    rate: RateLimit
-    slots: RequestSlots
+    own: Share
+    foreign: Share
+    refused: RefusedRequests
     is_public: Callable[[str], bool]
 
 
 class Guard:
-    """Refuses what ``policy`` does not allow, and writes each request that may change something to the audit log.
+    """Refuses what ``policy`` does not allow, and writes each accepted request for a change to the audit log.
 
     A route finds the holder of the token in ``request.state.grant``.
     """
@@ -57,25 +70,26 @@ class Guard:
             return
         connection = HTTPConnection(scope)
         grant = self._grant_of(connection)
-        if not is_control(scope):
-            await self._serve(connection, grant, receive, send)
-            return
-        async with audited(scope, grant or ANONYMOUS, client_of(scope), send) as audited_send:
-            await self._serve(connection, grant, receive, audited_send)
-
-    async def _serve(self, connection: HTTPConnection, grant: Grant | None, receive: Receive, send: Send) -> None:
-        scope = connection.scope
         try:
             self._check(connection, grant)
         except TapedeckError as error:
+            self._note_refused(scope, grant, error)
             await error_response(scope["path"], error)(scope, receive, send)
             return
         connection.state.grant = grant or ANONYMOUS
+        if not is_control(scope):
+            await self._serve(connection, receive, send)
+            return
+        async with audited(scope, grant or ANONYMOUS, client_of(scope), send) as audited_send:
+            await self._serve(connection, receive, audited_send)
+
+    async def _serve(self, connection: HTTPConnection, receive: Receive, send: Send) -> None:
+        scope = connection.scope
         if scope["type"] == "websocket" or scope["path"] in PROBES:
             await self._app(scope, receive, send)  # a WebSocket stays; each of its messages has a slot
             return
         try:
-            async with self._policy.slots.slot(client_of(scope)):
+            async with self._share_of(connection).slots.slot(counted_as(scope)):
                 await self._app(scope, receive, send)
         except TooManyRequests as error:  # of the slots alone: the application answers its own errors
             await error_response(scope["path"], error)(scope, receive, send)
@@ -83,19 +97,30 @@ class Guard:
     def _check(self, connection: HTTPConnection, grant: Grant | None) -> None:
         scope = connection.scope
         own_address = str((scope.get("server") or ("",))[0])
-        host = _check_host(connection.headers, self._policy.hosts, own_address)
-        if scope["path"] in PROBES:
-            return
-        wait = self._policy.rate.seconds_until_allowed(client_of(scope), time.monotonic())
-        if wait > 0:
-            raise TooManyRequests(f"requests: expected fewer in a second; try again in {wait:.1f} s", wait)
+        try:
+            host = _check_host(connection.headers, self._policy.hosts, own_address)
+            if scope["path"] in PROBES:
+                return
+            is_open = self._policy.is_public(scope["path"]) and not is_control(scope)
+            if not is_open:
+                _check_origin(connection.headers, self._policy.origins)
+        except TapedeckError:
+            _count(self._policy.foreign.rate, client_of(scope))
+            raise
+        _count(self._share_of(connection).rate, counted_as(scope, grant))
         check_request_text(scope)
-        if self._policy.is_public(scope["path"]) and not is_control(scope):
-            return
-        _check_origin(connection.headers, self._policy.origins)
-        if scope["path"] in INTERNAL and is_own_address(host, own_address) and not is_control(scope):
+        if is_open or (scope["path"] in INTERNAL and is_own_address(host, own_address) and not is_control(scope)):
             return
         self._check_grant(scope, grant)
+
+    def _share_of(self, connection: HTTPConnection) -> Share:
+        is_foreign = _is_foreign(connection.headers, self._policy.origins)
+        return self._policy.foreign if is_foreign else self._policy.own
+
+    def _note_refused(self, scope: Scope, grant: Grant | None, error: TapedeckError) -> None:
+        if is_control(scope):
+            who = (grant or ANONYMOUS).name
+            self._policy.refused.note(who, client_of(scope), scope, error.http_status, time.monotonic())
 
     def _grant_of(self, connection: HTTPConnection) -> Grant | None:
         """What the client may do; None for one with a token that is not known, even where reading needs none."""
@@ -126,9 +151,11 @@ def subprotocol_of(scope: Scope) -> str | None:
     return SUBPROTOCOL if SUBPROTOCOL in scope["subprotocols"] else None
 
 
-def client_of(scope: Scope) -> str:
-    """The client as it is counted: that which a trusted proxy names, or the peer of the connection."""
-    return client_key((scope.get("client") or (None,))[0])
+def _count(rate: RateLimit, name: str) -> None:
+    """Count a request. Raises TooManyRequests."""
+    wait = rate.seconds_until_allowed(name, time.monotonic())
+    if wait > 0:
+        raise TooManyRequests(f"requests: expected fewer in a second; try again in {wait:.1f} s", wait)
 
 
 def _check_host(headers: Headers, hosts: Hosts, own_address: str) -> str:
@@ -149,6 +176,14 @@ def _check_origin(headers: Headers, listed: frozenset[str]) -> None:
             raise RequestDenied("origin: got a page of another site, expected the gateway's own")
     elif not is_origin_allowed(origin, headers.get("host", ""), listed):
         raise RequestDenied(f"origin: got {origin[:80]!r}, expected the gateway's own; `origins` lists others")
+
+
+def _is_foreign(headers: Headers, listed: frozenset[str]) -> bool:
+    """Whether a page of another site makes this request, also where it may: for a public file, or by a link."""
+    origin = headers.get("origin")
+    if origin is None:
+        return headers.get("sec-fetch-site") in ("cross-site", "same-site")
+    return not is_origin_allowed(origin, headers.get("host", ""), listed)
 
 
 def _token_of(connection: HTTPConnection) -> bytes | None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from fastapi import WebSocket
 from prometheus_client import Counter, Gauge
 
-from tapedeck_gateway.access.guard import client_of
+from tapedeck_gateway.access.counted import counted_as
 from tapedeck_gateway.access.problems import message_response
 from tapedeck_gateway.context import GatewayContext
 
@@ -18,7 +18,7 @@ _refused = Counter("tapedeck_gateway_refused_sockets_total", "WebSockets that we
 
 async def refuse_socket(socket: WebSocket, context: GatewayContext) -> bool:
     """Refuse a socket beyond the limits; returns whether it was refused."""
-    limits, sockets, key = context.options.limits, context.open_sockets, client_of(socket.scope)
+    limits, sockets, key = context.options.limits, context.open_sockets, counted_as(socket.scope)
     if sockets.total() < limits.sockets and sockets[key] < limits.sockets_per_client:
         return False
     _refused.inc()
@@ -31,7 +31,7 @@ async def refuse_socket(socket: WebSocket, context: GatewayContext) -> bool:
 @contextmanager
 def counted_socket(socket: WebSocket, context: GatewayContext) -> Iterator[None]:
     """Count an accepted socket while the block runs."""
-    sockets, key = context.open_sockets, client_of(socket.scope)
+    sockets, key = context.open_sockets, counted_as(socket.scope)
     sockets[key] += 1
     _sockets.set(sockets.total())
     try:

@@ -16,27 +16,12 @@ from tapedeck_common.logs import log
 from tapedeck_common.pod.shell import error_place
 from tapedeck_crds.errors import InvalidInput, TapedeckError, Unavailable
 from tapedeck_gateway.access.problems import error_response, is_api, message_response
+from tapedeck_gateway.access.security_headers import POLICY, SECURITY_HEADERS
 from tapedeck_gateway.partial_response import PartialResponse
 
 UNEXPECTED = "internal error: the gateway's log has the details"
 INTERNAL_ERROR = 1011
 """The WebSocket close code for an unexpected error of the server."""
-
-# The style that lightweight-charts adds for its attribution logo; the browser test fails if it changes.
-_LOGO_STYLE = "'sha256-3pRED1tOXas1FXFoPb9TGCjmYe9XQsmO9OV23khV2nY='"
-_POLICY = (
-    f"default-src 'none'; script-src 'self'; style-src 'self' {_LOGO_STYLE}; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors "
-)
-_HEADERS = {
-    "content-security-policy": f"{_POLICY}'none'",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=()",
-}
 
 
 def json_response(value: object, parts: PartialResponse | None = None) -> Response:
@@ -139,7 +124,7 @@ class SecurityHeaders:
 
     def __init__(self, app: ASGIApp, origins: Sequence[str] = ()) -> None:
         self._app = app
-        self._framed = f"{_POLICY}{' '.join(origins)}" if origins else ""
+        self._framed = f"{POLICY}{' '.join(origins)}" if origins else ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -149,7 +134,7 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in SECURITY_HEADERS.items():
                     headers[name] = value
                 if self._framed and scope["path"] == "/":
                     headers["content-security-policy"] = self._framed

@@ -12,7 +12,8 @@ from msgspec import Meta
 
 from tapedeck_common.json_text import json_decoder
 from tapedeck_crds.errors import InvalidInput, TapedeckError
-from tapedeck_gateway.access.guard import client_of, subprotocol_of
+from tapedeck_gateway.access.counted import counted_as
+from tapedeck_gateway.access.guard import subprotocol_of
 from tapedeck_gateway.access.request_text import refuse_nul
 from tapedeck_gateway.context import Context, GatewayContext
 from tapedeck_gateway.push.channel import Channel
@@ -112,7 +113,7 @@ class _SeedConnection:
     def __init__(self, context: GatewayContext, socket: WebSocket) -> None:
         self._context = context
         self._socket = socket
-        self._client = client_of(socket.scope)
+        self._client = counted_as(socket.scope)
         self._writer: FrameWriter = socket.scope["extensions"][FRAME_WRITER]
         self._series: dict[tuple[str, str], _SeedSeries] = {}
 

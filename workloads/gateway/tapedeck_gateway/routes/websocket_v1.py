@@ -9,7 +9,8 @@ from fastapi import APIRouter, WebSocket
 
 from tapedeck_common.version import VERSION
 from tapedeck_crds.errors import InvalidInput, NotFound, TapedeckError
-from tapedeck_gateway.access.guard import client_of, subprotocol_of
+from tapedeck_gateway.access.counted import counted_as
+from tapedeck_gateway.access.guard import subprotocol_of
 from tapedeck_gateway.context import Context, GatewayContext
 from tapedeck_gateway.options import MESSAGE_BYTES
 from tapedeck_gateway.push.channel_opening import kinds_of
@@ -65,7 +66,7 @@ class _Connection:
     def __init__(self, context: GatewayContext, socket: WebSocket) -> None:
         self._context = context
         self._socket = socket
-        self._client = client_of(socket.scope)
+        self._client = counted_as(socket.scope)
         self._writer: FrameWriter = socket.scope["extensions"][FRAME_WRITER]
         self._session = context.sessions.open(socket.state.grant, self._client)
 

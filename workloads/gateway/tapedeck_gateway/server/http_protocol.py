@@ -15,10 +15,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tapedeck_gateway.access.client_address import client_key
 from tapedeck_gateway.access.problems import message_response
+from tapedeck_gateway.access.security_headers import SECURITY_HEADERS
 from tapedeck_gateway.options import GatewayLimits
 from tapedeck_gateway.server.connection_table import ConnectionTable
 from tapedeck_gateway.server.read_deadline import ReadDeadline
 
+_SECURITY_LINES = "".join(f"{name}: {value}\r\n" for name, value in SECURITY_HEADERS.items())
 HEADER_OVERHEAD_BYTES = 4  # of a header's line: colon, blank and the line's end
 
 _refused = Counter(
@@ -196,7 +198,7 @@ class LimitedHttpProtocol(ReadDeadline, HttpToolsProtocol):
             f"content-type: {response.media_type}\r\n"
             f"content-length: {len(response.body)}\r\n"
             "cache-control: no-store\r\n"
-            "x-content-type-options: nosniff\r\n"
+            f"{_SECURITY_LINES}"
             "connection: close\r\n\r\n"
         )
         self._cancel_deadline()

@@ -14,14 +14,15 @@ from tapedeck_gateway.options import GatewayLimits
 from tapedeck_gateway.store.errors import DATABASE_ERRORS, unavailable
 
 Connection: TypeAlias = PooledConnection
-SPARE = 4  # connections for other clients
+CLIENTS = 2  # that may hold all that they may at once
+SPARE = 4  # connections for others beside them
 CONNECTION_SECONDS = 10.0  # that a request waits for a connection
 RECONNECT_SECONDS = 2.0  # then the next request tries again; attempts within this time have growing pauses
 AWAY_SECONDS = 1.0  # the same while the database does not answer
 
 
 class Pool(ConnectionPool[Connection]):
-    """Connections with a statement timeout, opened without waiting for the database: more than one client can use."""
+    """Connections with a statement timeout, opened without waiting for the database: more than two clients can use."""
 
     def __init__(self, connections: Connections, limits: GatewayLimits) -> None:
         self.connections = connections
@@ -29,7 +30,7 @@ class Pool(ConnectionPool[Connection]):
             connections.store_dsn.get_secret_value(),
             connection_class=PooledConnection,
             min_size=1,
-            max_size=limits.requests_at_once + SPARE,
+            max_size=CLIENTS * limits.requests_at_once + SPARE,
             timeout=CONNECTION_SECONDS,
             reconnect_timeout=RECONNECT_SECONDS,
             name="tapedeck-gateway",

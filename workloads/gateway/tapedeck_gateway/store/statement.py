@@ -16,6 +16,7 @@ from tapedeck_common.store.user_statement import READING, error_place, first_wor
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_gateway.store.errors import DATABASE_ERRORS, unavailable
 from tapedeck_gateway.store.pool import Pool
+from tapedeck_gateway.store.refused_functions import refuse_functions
 
 Kind: TypeAlias = Literal["integer", "float", "boolean", "timestamptz", "timestamp", "date", "text"]
 """What the values of a column are. Times and dates are texts, since PostgreSQL's reach further than Python's."""
@@ -67,6 +68,7 @@ def run_statement(pool: Pool, statement: str, limit: int) -> StatementRows:
         raise InvalidInput(f"query: got {word or 'nothing'}, expected {', '.join(READING)}: it only reads")
     if "\x00" in statement:
         raise InvalidInput("query: got NUL, expected text without it")
+    refuse_functions(statement)
     try:
         with _read_only(pool) as cursor:
             deadline = _Deadline(cursor, pool.query_seconds)

@@ -14,6 +14,7 @@ from tapedeck_common.json_text import json_decoder
 from tapedeck_crds.errors import InvalidInput
 from tapedeck_gateway.access.errors import RequestDenied
 from tapedeck_gateway.access.problems import API
+from tapedeck_gateway.access.tokens import Grant
 from tapedeck_gateway.api_types.sql import SqlColumn, SqlRequest, SqlResult
 from tapedeck_gateway.context import Database
 from tapedeck_gateway.routes.v1.answers import chosen_format, json_answer, table_answer
@@ -60,6 +61,7 @@ def sql(
 
     The header `x-tapedeck-truncated` is there where rows were cut off, and names what they exceeded: rows or bytes.
     """
+    _require_all_namespaces(request.state.grant)
     if not future:
         raise RequestDenied("future: expected 1, because a statement may read beyond the positions of replays")
     found = run_statement(pool, body.query, limit)
@@ -79,6 +81,15 @@ def sql(
     answer = table_answer(request, format_, "result", types, load)
     answer.headers.update(headers)
     return answer
+
+
+def _require_all_namespaces(grant: Grant) -> None:
+    """Raise RequestDenied for a token that is bound to a namespace: the tables hold those of all."""
+    if grant.namespace:
+        raise RequestDenied(
+            f"token: got that of {grant.name!r}, which is bound to the namespace {grant.namespace!r}, expected one for "
+            "all: a statement reads the rows of every namespace; use the other routes, or ask for <name>.control"
+        )
 
 
 def _texts(found: StatementRows) -> list[list[Any]]:
