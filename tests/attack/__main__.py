@@ -16,7 +16,7 @@ from decks.process import running_deck
 SEED = int(os.environ.get("TAPEDECK_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
 # Name → inputs. TAPEDECK_ATTACK multiplies them.
 COUNTS = {
-    "resources": 2_000, "yaml": 1_000, "files": 1_000, "command-line": 500,
+    "resources": 2_000, "yaml": 1_000, "files": 1_000, "bombs": 100, "command-line": 500,
     "records": 1_000, "udf": 1_000, "rest": 1_000, "websocket": 500, "api": 2_000,
 }  # fmt: skip
 SHOWN = 20

@@ -18,11 +18,12 @@ SECONDS = 900
 
 def attacks() -> dict[str, Attack]:
     """Name → attack. Their imports are heavy."""
+    from attack.bombs import bombs
     from attack.command_line import command_line
     from attack.resources import resources, yaml_texts
     from attack.source_files import files
 
-    return {"resources": resources, "yaml": yaml_texts, "files": files, "command-line": command_line}
+    return {"resources": resources, "yaml": yaml_texts, "files": files, "bombs": bombs, "command-line": command_line}
 
 
 def run(name: str, seed: int, count: int) -> Outcome:

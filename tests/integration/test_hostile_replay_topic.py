@@ -44,7 +44,7 @@ def hostile(rng: random.Random) -> tuple[bytes | None, bytes | None, Any]:
         None, b"", b"{", b"[" * 5_000, b"\x00\xff" * 400_000, b'{"ts":' + b"9" * 5_000 + b"}", BAR, BAR[:40],
         encode(ReplayEnd("1.1", 1_522_800_000_000, 7)),
     )  # fmt: skip
-    headers = (
+    headers: tuple[Any, ...] = (
         None, [], [("td", None)], [("td", b"")], [("td", b"\xff\xfe")], [("td", b"1;live")], [("td", b"x" * 9_000)],
         [("td", b"99;replay;x;1.1")], replay_headers(OTHER, Epoch()), replay_headers(OTHER, Epoch(9), control=True),
         [("td", b"1;live"), *replay_headers(OTHER, Epoch())],

@@ -10,6 +10,7 @@ import pytest
 from tapedeck_common.files import FilesAccess, FilesUnavailable, InvalidFiles, StrictReader, find_files
 from tapedeck_common.files.local_files import LocalFile, OutsideFolder
 from tapedeck_crds.files import Files
+from tapedeck_deck.embedded.state_dir import StateDir
 
 SECRET = "postgresql://tapedeck:its-password@db/tapedeck"
 HEADER = "ts,open,high,low,close,volume\n"
@@ -21,11 +22,11 @@ def source(path: str, format_: str = "auto") -> Files:
     return Files.model_validate({"format": format_, "exchange": "x", "sets": [{"symbol": "A/B", "path": path}]})
 
 
-def attempt(path: str, format_: str, root: Path) -> str:
+def attempt(path: str, format_: str, root: Path, deck_home: Path | None = None) -> str:
     """What reading a path as this format says; empty if it was read."""
     files = source(path, format_)
     try:
-        list(StrictReader(files, FilesAccess(root)).bars())
+        list(StrictReader(files, FilesAccess(root, deck_home=deck_home)).bars())
     except (InvalidFiles, FilesUnavailable) as error:
         return str(error)
     return ""
@@ -84,6 +85,62 @@ def test_a_pipe_in_place_of_a_file_neither_blocks_nor_is_read(tmp_path: Path) ->
     os.mkfifo(tmp_path / "pipe.csv")
     with pytest.raises(OutsideFolder, match="no regular file"):
         LocalFile(tmp_path.resolve(), tmp_path.resolve() / "pipe.csv").open()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The home of a deck, in the folder of the files."""
+    home = StateDir.at(tmp_path / "files" / ".tapedeck")
+    for path in (
+        home.kafka_file,
+        home.uploads / "default" / "a" / "bars.csv",
+        home.pods / "p" / "volumes" / "bars.csv",
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(HEADER + ROW)
+    (home.root.parent / "bars.csv").write_text(HEADER + ROW)
+    (home.root.parent / "link.csv").symlink_to(home.kafka_file)
+    return home.root
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".tapedeck/kafka.properties", ".tapedeck/*.properties", "**/kafka.properties", "link.csv", "l*.csv",
+        ".tapedeck/uploads/default/a/bars.csv", "./.tapedeck/../.tapedeck/kafka.properties",
+    ],
+)  # fmt: skip
+def test_no_path_leads_into_the_home_of_the_deck(home: Path, path: str) -> None:
+    said = attempt(path, "auto", home.parent, home)
+    assert said == (
+        f"path: got {path!r}, which is in the home of the deck, with its passwords, logs and tables; "
+        f"expected files below {home.parent.resolve()}"
+    )
+
+
+def test_a_pattern_passes_over_the_home_of_the_deck(home: Path) -> None:
+    (found,) = find_files(source("**/bars.csv"), FilesAccess(home.parent, deck_home=home))["A/B"]
+    assert found.name == "bars.csv"
+
+
+def test_a_file_that_becomes_a_link_into_the_home_of_the_deck_is_not_read(home: Path) -> None:
+    (found,) = find_files(source("bars.csv"), FilesAccess(home.parent, deck_home=home))["A/B"]
+    (home.parent / "bars.csv").unlink()
+    (home.parent / "bars.csv").symlink_to(home / "kafka.properties")
+    with pytest.raises(OutsideFolder, match="home of the deck"):
+        found.path.open()
+
+
+@pytest.mark.parametrize("folder", ["uploads/default/a", "pods/p/volumes"])
+def test_uploaded_files_and_volumes_are_read_though_they_are_in_the_home_of_the_deck(home: Path, folder: str) -> None:
+    assert attempt("bars.csv", "auto", home / folder, home) == ""
+
+
+@pytest.mark.parametrize("folder", ["", "postgres"])
+def test_a_resource_from_the_home_of_the_deck_reads_none_of_its_files(home: Path, folder: str) -> None:
+    (home / folder).mkdir(exist_ok=True)
+    (home / folder / "secret.csv").write_text(HEADER + ROW)
+    assert "is in the home of the deck" in attempt("secret.csv", "auto", home / folder, home)
 
 
 @pytest.mark.parametrize("format_", FORMATS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 
@@ -15,6 +15,7 @@ from tapedeck_crds.text import printable, quoted
 MAX_DEPTH = 100
 MAX_VALUES = 200_000  # in one text, aliases and merge keys expanded: they grow exponentially
 MAX_DIGITS = 100
+MAX_DIRECTIVES = 100  # lines that begin with %: the reader compares each with all before it
 TEXT_MAX = 200  # characters of the reader's message
 _MERGE = "tag:yaml.org,2002:merge"
 
@@ -26,6 +27,10 @@ class InvalidDocument(InvalidInput):
 
 
 _NOT_YAML_1_1 = ("timestamp", "int", "float", "value")  # text for kubectl, or resolved by its own rules
+
+
+def _invalid(problem: str, node: yaml.Node) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
 class _Loader(yaml.CSafeLoader):
@@ -41,13 +46,15 @@ class _Loader(yaml.CSafeLoader):
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        if not isinstance(node, yaml.MappingNode):
+            raise _invalid(f"expected a mapping, but found a {node.id}", node)
         seen: set[str] = set()
         for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+            if not isinstance(key, yaml.ScalarNode):  # its text may be longer than any memory holds
+                raise _invalid(f"got a {key.id} as a key, expected text", key)
+            if key.tag != _MERGE:
                 if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"key {quoted(key.value)} is given twice, expected once", key.start_mark
-                    )
+                    raise _invalid(f"key {quoted(key.value)} is given twice, expected once", key)
                 seen.add(key.value)
         self.flatten_mapping(node)  # merged keys come first, so that the mapping's own keys override them
         return {
@@ -67,15 +74,11 @@ class _Loader(yaml.CSafeLoader):
         pairs: list[tuple[yaml.Node, yaml.Node]] = []
         for part in parts:
             if not isinstance(part, yaml.MappingNode):
-                raise yaml.constructor.ConstructorError(
-                    None, None, "expected a mapping or a list of mappings as a merge key", part.start_mark
-                )
+                raise _invalid("expected a mapping or a list of mappings as a merge key", part)
             self.flatten_mapping(part)
             self._merged_left -= len(part.value)
             if self._merged_left < 0:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"got merge keys of more than {MAX_VALUES} values, expected fewer", part.start_mark
-                )
+                raise _invalid(f"got merge keys of more than {MAX_VALUES} values, expected fewer", part)
             pairs += part.value
         return pairs
 
@@ -104,8 +107,24 @@ def _construct_float(loader: _Loader, node: yaml.ScalarNode) -> float:
     )
 
 
+def _construct_bool(loader: _Loader, node: yaml.ScalarNode) -> bool:
+    text = str(loader.construct_scalar(node))
+    if text.lower() not in loader.bool_values:
+        raise _invalid(f"got {quoted(text)}, expected true or false", node)
+    return loader.bool_values[text.lower()]
+
+
+def _construct_timestamp(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    text = str(loader.construct_scalar(node))
+    if loader.timestamp_regexp.match(text) is None:
+        raise _invalid(f"got {quoted(text)}, expected a time", node)
+    return loader.construct_yaml_timestamp(node)
+
+
 _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+_Loader.add_constructor("tag:yaml.org,2002:bool", _construct_bool)
 _Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _construct_timestamp)
 
 
 def read_documents(text: str, name: str) -> list[tuple[str, Any]]:
@@ -119,7 +138,7 @@ def read_documents(text: str, name: str) -> list[tuple[str, Any]]:
     try:
         for content in yaml.load_all(text, Loader=_Loader):
             where = f"{name}, document {number}"
-            documents.append((where, _JsonCopier(where).copy(content, "")))
+            documents.append((where, _JsonCopier(where).copy(content)))
             number += 1
     except yaml.MarkedYAMLError as error:
         last = max(len(text.splitlines()), 1)  # the reader takes the end of the text for a line of its own
@@ -133,10 +152,15 @@ def read_documents(text: str, name: str) -> list[tuple[str, Any]]:
     return documents
 
 
+_DIRECTIVE = re.compile("(?:^|[\r\n\x85\u2028\u2029])%")
+
+
 def _check_size(name: str, text: str) -> None:
     """Raises InvalidDocument for more values or deeper nesting than permitted, before anything is built of them."""
+    if len(_DIRECTIVE.findall(text)) > MAX_DIRECTIVES:
+        raise InvalidDocument(f"{name}: got more than {MAX_DIRECTIVES} lines that begin with %, expected fewer")
     values = depth = 0
-    with contextlib.suppress(yaml.YAMLError):  # reading it for its values says what is wrong, and where
+    with contextlib.suppress(yaml.YAMLError, UnicodeError):  # reading it for its values says what is wrong, and where
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             values += isinstance(event, yaml.NodeEvent | yaml.DocumentStartEvent)
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -146,6 +170,18 @@ def _check_size(name: str, text: str) -> None:
                 raise InvalidDocument(f"{name}: got values nested more than {MAX_DEPTH} deep, expected fewer levels")
 
 
+_Path: TypeAlias = "tuple[_Path, str | int] | None"
+"""Where a value is: the place of what holds it, and its key or number there. Keys may be long: none is copied."""
+
+
+def _shown(path: _Path) -> str:
+    parts: list[str] = []
+    while path is not None:
+        path, part = path
+        parts.append(f"[{part}]" if isinstance(part, int) else f".{part}")
+    return "".join(reversed(parts)).removeprefix(".")
+
+
 class _JsonCopier:
     """Copies a value that JSON can hold. Raises InvalidDocument for any other."""
 
@@ -153,7 +189,7 @@ class _JsonCopier:
         self._where = where
         self._values_left = MAX_VALUES
 
-    def copy(self, given: Any, path: str, depth: int = 0) -> Any:
+    def copy(self, given: Any, path: _Path = None, depth: int = 0) -> Any:
         self._values_left -= 1
         if depth > MAX_DEPTH or self._values_left < 0:
             raise InvalidDocument(
@@ -161,16 +197,20 @@ class _JsonCopier:
                 f"{MAX_VALUES} values"
             )
         if isinstance(given, dict):
-            return {key: self.copy(each, f"{path}.{key}" if path else key, depth + 1) for key, each in given.items()}
+            return {key: self.copy(each, (path, key), depth + 1) for key, each in given.items()}
         if isinstance(given, list):
-            return [self.copy(item, f"{path}[{number}]", depth + 1) for number, item in enumerate(given)]
+            return [self.copy(item, (path, number), depth + 1) for number, item in enumerate(given)]
         if isinstance(given, float) and not math.isfinite(given):
-            raise InvalidDocument(f"{self._where}: {path}: got {given}, expected a finite number")
+            raise self._refused(path, f"got {given}, expected a finite number")
         if isinstance(given, float) and given.is_integer() and abs(given) < 2**63:
             return int(given)  # an API server stores 60.0 as 60, too
         if given is None or isinstance(given, str | bool | int | float):
             return given
-        raise InvalidDocument(f"{self._where}: {path}: got a {type(given).__name__}, expected a JSON value")
+        raise self._refused(path, f"got a {type(given).__name__}, expected a JSON value")
+
+    def _refused(self, path: _Path, problem: str) -> InvalidDocument:
+        shown = _shown(path)
+        return InvalidDocument(f"{self._where}: {shown[:TEXT_MAX]}: {problem}")
 
 
 def _key(key: Any) -> str:

@@ -60,7 +60,7 @@ def dataset_of(spec: ReplaySpec, start: wire.ReplayStart) -> Dataset:
 def _files_access(settings: PodSettings) -> FilesAccess:
     from tapedeck_common.files import FilesAccess
 
-    return FilesAccess(settings.files, settings.file_credentials, settings.endpoints)
+    return FilesAccess(settings.files, settings.file_credentials, settings.endpoints, settings.deck_home)
 
 
 def _trade_source(

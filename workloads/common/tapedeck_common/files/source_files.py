@@ -48,12 +48,13 @@ class SourceFile(NamedTuple):
 class FilesAccess(NamedTuple):
     """What a pod may read: files below ``root``, and objects of stores that ``endpoints`` permits.
 
-    ``credentials`` is the folder with the credentials for URLs.
+    ``credentials`` is the folder with the credentials for URLs, ``deck_home`` that of the deck, which is not read.
     """
 
     root: Path
     credentials: Path | None = None
     endpoints: EndpointPolicy = EndpointPolicy()
+    deck_home: Path | None = None
 
 
 Lines: TypeAlias = Iterator[tuple[int, str]]
@@ -105,7 +106,7 @@ def _matches(pattern: str, access: FilesAccess) -> Sequence[LocalFile | RemoteFi
     if is_url(pattern):
         return _remote(pattern, access)
     try:
-        found = list(local_files(pattern, access.root))
+        found = list(local_files(pattern, access.root, access.deck_home))
     except OutsideFolder as error:
         raise InvalidFiles(f"path: got {pattern!r}, which {error}; expected files below {access.root}") from None
     except ValueError as error:
@@ -130,6 +131,7 @@ READ_ERRORS = (
     EOFError,
     zlib.error,
     lzma.LZMAError,
+    MemoryError,
     tarfile.TarError,
     OverflowError,
     UnicodeError,

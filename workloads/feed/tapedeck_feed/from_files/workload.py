@@ -44,7 +44,7 @@ class FileImportWorkload(Workload):
             linger_ms=LINGER_MS,
             failures_only=True,
         )
-        access = FilesAccess(settings.files, settings.file_credentials, settings.endpoints)
+        access = FilesAccess(settings.files, settings.file_credentials, settings.endpoints, settings.deck_home)
         importer = FileImporter(
             settings.name, self._files, access, publisher, self.stats, self.stop_requested, self._session
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from tapedeck_common.files.errors import InvalidFiles
@@ -39,16 +40,24 @@ class ZipContent:
         raise InvalidFiles(f"{self._name}: got a directory of more than {ZIP_DIRECTORY_MAX} bytes, expected one file")
 
 
+@dataclass
+class Expanded:
+    """The bytes that the compressed parts of a file have expanded to: archives may have any number of them."""
+
+    count: int = 0
+
+
 class ExpansionLimit(io.RawIOBase):
     """What a compressed file expands to, up to a limit. ``size`` is that of the compressed file, in bytes.
 
-    Reading raises InvalidFiles beyond the limit.
+    ``expanded`` is what other parts of it have expanded to. Reading raises InvalidFiles beyond the limit.
     """
 
-    def __init__(self, content: BinaryIO, size: int, name: str) -> None:
+    def __init__(self, content: BinaryIO, size: int, name: str, expanded: Expanded | None = None) -> None:
         self._content = content
-        self._left = max(size * EXPANSION_MAX, FREE_BYTES)
+        self._max = max(size * EXPANSION_MAX, FREE_BYTES)
         self._name = name
+        self._expanded = expanded or Expanded()
 
     def readable(self) -> bool:
         return True
@@ -56,8 +65,8 @@ class ExpansionLimit(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer)
         part = self._content.read(len(view))
-        self._left -= len(part)
-        if self._left < 0:
+        self._expanded.count += len(part)
+        if self._expanded.count > self._max:
             raise InvalidFiles(
                 f"{self._name}: expands to more than {EXPANSION_MAX} times its size, expected market data, which "
                 "expands to less"

@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from tapedeck_common.files.layouts.name_patterns import name_pattern
 from tapedeck_crds.base import is_symbol
 from tapedeck_crds.intervals import BAR_LENGTHS
 from tapedeck_crds.text import quoted
@@ -30,14 +31,6 @@ _INTERVALS = {"1mo": "1M", "m1": "1m", "m5": "5m", "m15": "15m", "m30": "30m", "
               "minute": "1m", "weekly": "1w", "monthly": "1M"}  # fmt: skip
 _PAIR = re.compile(r"(?<![A-Za-z0-9])(?=([A-Za-z0-9]{2,10})[-_/]([A-Za-z]{3,5})(?![A-Za-z0-9]))")
 _DATE = re.compile(r"\d{4}(-?\d{2}){1,2}|\d{4}")
-_PARTS = {
-    "symbol": r"[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*?",
-    "interval": r"\d+(?:s|m|h|d|w|mo|M)",
-    "date": r"\d{4}(?:-?\d{2}){0,2}",
-    "minutes": r"\d{1,5}",
-    "word": r"(?:intraday|daily|weekly|monthly)(?:_adjusted)?(?:_\d+min)?",
-    "any": r".+?",
-}
 _CONTRACTS = frozenset(("PERP", "SWAP", "SPOT"))
 """What exchanges append to a symbol of another contract: no currency."""
 
@@ -83,10 +76,9 @@ class DeclaredParts(NamedTuple):
 
 def declared_parts(pattern: str, name: str) -> DeclaredParts:
     """The parts of a file's name by a pattern such as {symbol}-{interval}-{date}. Raises ValueError."""
-    found = name_pattern(pattern).match(name)
-    if found is None:
+    parts = name_pattern(pattern).match(name)
+    if parts is None:
         raise ValueError(f"fileName: got {quoted(name)}, expected a name like {pattern}")
-    parts = found.groupdict()
     symbol = unified(parts["symbol"]) if "symbol" in parts else None
     if symbol is not None and not is_symbol(symbol):
         raise ValueError(f"fileName: got {quoted(symbol)} in {quoted(name)}, expected a symbol")
@@ -99,20 +91,6 @@ def declared_parts(pattern: str, name: str) -> DeclaredParts:
             f"fileName: got {quoted(interval)} in {quoted(name)}, expected one of {', '.join(BAR_LENGTHS)}"
         )
     return DeclaredParts(symbol, known)
-
-
-def name_pattern(text: str) -> re.Pattern[str]:
-    """The pattern of names such as {symbol}-{interval}-{date}, without suffixes, with a group for each part."""
-    parts = re.split(r"\{(\w+)\}", text)
-    seen: set[str] = set()
-    pattern = ""
-    for n, part in enumerate(parts):
-        if n % 2 == 0:
-            pattern += re.escape(part)
-        else:
-            pattern += f"(?:{_PARTS[part]})" if part in seen else f"(?P<{part}>{_PARTS[part]})"
-            seen.add(part)
-    return re.compile(pattern + r"(?=\.|$)")
 
 
 def interval_of(text: str) -> str | None:

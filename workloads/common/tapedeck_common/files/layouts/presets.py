@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from tapedeck_common.files.layouts.fields import EVERY, Field, Kind, columns_of, missing_of, plain
-from tapedeck_common.files.layouts.file_names import name_pattern
+from tapedeck_common.files.layouts.name_patterns import NamePattern, name_pattern
 from tapedeck_common.files.layouts.time_values import is_clock, is_date, is_time_column
 from tapedeck_common.files.tables.dialect import is_number
 from tapedeck_common.files.tables.table import Table
@@ -39,7 +38,7 @@ class Preset:
     kind: Kind
     columns: tuple[tuple[str, str], ...] = ()
     header: tuple[str, ...] = ()
-    file: re.Pattern[str] | None = None
+    file: NamePattern | None = None
     named: bool = False
     ordered: bool = False
     types: tuple[tuple[str, str], ...] = ()
@@ -106,7 +105,7 @@ class Preset:
 def matching(table: Table, kind: Kind | None) -> list[Preset]:
     """The presets that fit a table: those that its file's name confirms, else those with most names of its header."""
     found = [each for name in preset_names() if (each := preset(name)).fits(table) and kind in (None, each.kind)]
-    named = [each for each in found if each.file is not None and each.file.match(table.stem)]
+    named = [each for each in found if each.file is not None and each.file.match(table.stem) is not None]
     most = max((len(each.header) for each in found), default=0)
     return named or [each for each in found if len(each.header) == most]
 

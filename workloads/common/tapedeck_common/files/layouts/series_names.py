@@ -31,7 +31,7 @@ def name_symbol(table: Table, layout: str) -> str | None:
     """The symbol that a file's name has where its layout's names have one."""
     pattern = preset(layout).file if layout in preset_names() else None
     found = None if pattern is None else pattern.match(table.stem)
-    text = None if found is None else found.groupdict().get("symbol")
+    text = None if found is None else found.get("symbol")
     symbol = unified(text) if text else None
     return symbol if symbol is not None and is_symbol(symbol) else None
 

@@ -17,9 +17,14 @@ from tapedeck_common.files.tables.parquet_limits import FOOTER_MAX, PAGES_MAX, T
 
 BLOCKS_MAX = 100_000
 """Batches and dictionaries: libraries write some 64,000 rows in each."""
+FIELDS_MAX = 10_000
+"""Columns, and those within them."""
+_FIELDS_DEPTH_MAX = 20
 _MAGIC, _LENGTH_BYTES, _PREFIX_BYTES = b"ARROW1", 4, 8
 _CONTINUED = b"\xff\xff\xff\xff"
-_DICTIONARIES, _BATCHES = 2, 3  # fields of the footer
+_SCHEMA, _DICTIONARIES, _BATCHES = 1, 2, 3  # fields of the footer
+_FIELDS = 1  # of a schema
+_CHILDREN = 5  # of one of its fields
 _HEADER_KIND, _HEADER = 1, 2  # of a message
 _DICTIONARY, _BATCH = 2, 3  # kinds of its header
 _DATA = 1  # of a dictionary: the batch with its values
@@ -43,6 +48,12 @@ def check_batches(name: str, stream: BinaryIO) -> None:
         batches = list(_blocks(footer, _BATCHES))
         if len(dictionaries) + len(batches) > BLOCKS_MAX:
             raise InvalidFiles(f"{name}: got {len(dictionaries) + len(batches)} batches, expected at most {BLOCKS_MAX}")
+        if (schema := footer.table(_SCHEMA)) is not None:
+            _check_fields(name, schema)
+        if sum(block.head for block in (*dictionaries, *batches)) > size:
+            raise InvalidFiles(
+                f"{name}: got heads of batches of more bytes than the file has, expected each in its place"
+            )
         held, rows, total = 0, 0, 0
         for block in dictionaries:  # all of them are held
             _, expanded = _sizes(name, stream, block)
@@ -106,6 +117,22 @@ def _footer(name: str, stream: BinaryIO, size: int) -> FlatTable:
     if length > FOOTER_MAX:
         raise InvalidFiles(f"{name}: got a directory of {length} bytes, expected at most {FOOTER_MAX}")
     return FlatTable(_read(stream, size - len(tail) - length, length))
+
+
+def _check_fields(name: str, schema: FlatTable) -> None:
+    """Raises InvalidFiles for more fields than market data has. The same bytes may be told to be any number of them."""
+    level, count, field = [schema], 0, _FIELDS
+    for _ in range(_FIELDS_DEPTH_MAX):
+        count += sum(table.length(field) for table in level)
+        if count > FIELDS_MAX:
+            break
+        level = [child for table in level for child in table.tables(field)]
+        field = _CHILDREN
+    if level:
+        raise InvalidFiles(
+            f"{name}: got more than {FIELDS_MAX} columns, or columns nested more than {_FIELDS_DEPTH_MAX} deep, "
+            "expected fewer"
+        )
 
 
 def _blocks(footer: FlatTable, field: int) -> Iterator[_Block]:

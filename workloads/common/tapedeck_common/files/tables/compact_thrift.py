@@ -14,6 +14,8 @@ _STOP, _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 0, 1
 _INTEGERS = (4, 5, 6)
 _VARINT_BITS = 64
 _DEPTH_MAX = 20
+_ITEMS_PER_STRUCT = 4
+"""Items of lists, beside structs: a column of Parquet has some encodings and the parts of its path."""
 
 
 class InvalidThrift(ValueError):
@@ -21,11 +23,12 @@ class InvalidThrift(ValueError):
 
 
 class StructReader:
-    """Reads structs one after the other. ``structs_max`` bounds those in one struct and below it."""
+    """Reads structs one after the other. ``structs_max`` bounds those below one, and items of lists."""
 
     def __init__(self, data: bytes, structs_max: int) -> None:
         self._data = data
         self._structs_max = self._structs_left = structs_max
+        self._items_left = structs_max * _ITEMS_PER_STRUCT
         self.position = 0
 
     def read(self, depth: int = 0) -> Fields:
@@ -57,17 +60,25 @@ class StructReader:
         elif kind in (_LIST, _SET):
             head = self._byte()
             count = self._varint() if head >> 4 == 15 else head >> 4
+            if head & 15 != _STRUCT:  # they are counted as they are read
+                self._take_items(count)
             for _ in range(count):
                 self._value(head & 15, depth + 1)
         elif kind == _MAP:
             if count := self._varint():
                 kinds = self._byte()
+                self._take_items(count)
                 for _ in range(count):
                     self._value(kinds >> 4, depth + 1)
                     self._value(kinds & 15, depth + 1)
         else:
             raise InvalidThrift(f"an unknown type {kind}")
         return None
+
+    def _take_items(self, count: int) -> None:
+        self._items_left -= count
+        if self._items_left < 0:
+            raise InvalidThrift(f"more than {self._structs_max * _ITEMS_PER_STRUCT} items in lists")
 
     def _integer(self) -> int:
         value = self._varint()

@@ -17,13 +17,19 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+_OF_NAMES = frozenset(("idna", "punycode", "raw-unicode-escape", "unicode-escape", "utf-7"))
+"""Codecs of names, addresses and source code: they hold what they have not decoded, and decode it again and again."""
+
 
 def encoding_of(head: bytes, name: str, given: str = "") -> str:
     """The codec of a text with these first bytes. Raises InvalidFiles where they are no text."""
     if given:
         try:
             b"a\n".decode(given, "replace")
-            return codecs.lookup(given).name
+            codec = codecs.lookup(given).name
+            if codec in _OF_NAMES:
+                raise LookupError(codec)
+            return codec
         except (LookupError, UnicodeError):
             raise InvalidFiles(
                 f"encoding: got {quoted(given)}, expected one such as utf-8, utf-16 or latin-1"

@@ -41,6 +41,18 @@ class FlatTable:
             raise InvalidFlatbuffer("a list without an end")
         return [unpack_from(form, self._data, start + 4 + number * size) for number in range(count)]
 
+    def length(self, field: int) -> int:
+        """The number of items of a vector. Raises InvalidFlatbuffer."""
+        place = self._field(field)
+        return 0 if place is None else self._number("<I", place + self._number("<I", place))
+
+    def tables(self, field: int) -> list[FlatTable]:
+        """The tables of a vector. Raises InvalidFlatbuffer."""
+        place = self._field(field)
+        start = 0 if place is None else place + self._number("<I", place) + 4
+        offsets = self.structs(field, "<I", 4)
+        return [FlatTable(self._data, start + 4 * n + offset) for n, (offset,) in enumerate(offsets)]
+
     def _field(self, number: int) -> int | None:
         """The place of a field; None where it is left out."""
         directory = self._place - self._number("<i", self._place)

@@ -6,34 +6,57 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import chain, islice
-from typing import Any, cast
+from itertools import chain
+from typing import Any, BinaryIO, cast
 
 from tapedeck_common.files.content.unpacking import FileContent
 from tapedeck_common.files.errors import InvalidFiles, NotMarketData
+from tapedeck_common.files.tables.json_bounds import BoundedJson
 from tapedeck_common.files.tables.table import BATCH_ROWS, SAMPLE_ROWS, ColumnBatch, InvalidCells, Table
 from tapedeck_crds.text import excerpt
 
 DEPTH_MAX = 4
 """Objects around the array of the rows."""
 CELLS_MAX = 1_000
+FREE_CELLS = 1_000_000
+"""Cells that rows of any size may have, and beyond them for each byte: objects may leave out any number of them."""
+SAMPLE_BYTES = 2**19
+BATCH_BYTES = 2**20
+BATCH_CELLS = 2**20
 
 
 def json_table(content: FileContent) -> Table:
     """The table of a JSON text. Raises InvalidFiles."""
-    rows = _rows(content)
-    first = list(islice(rows, SAMPLE_ROWS))
-    if not first:
+    source = BoundedJson(content.stream, content.name)
+    rows = _rows(content, source)
+    first = next(_parts(rows, source, SAMPLE_ROWS, SAMPLE_BYTES), None)
+    if first is None:
         raise InvalidFiles(f"{content.name}: is empty, expected rows of market data")
     names = _names(first)
     if names is not None and all(isinstance(first[0].get(name), list) for name in names[:2]):
         raise InvalidFiles(f"{content.name}: is JSON by columns, expected an array of rows, or a row on each line")
     width = len(names) if names is not None else max(map(len, first))
+    if width > CELLS_MAX:
+        raise InvalidFiles(f"{content.name}: got {width} columns, expected at most {CELLS_MAX}")
     sample = [row for row in (_cells(each, names) for each in first) if len(row) == width]
-    return Table(content.name, content.stem, names, sample, _batches(chain(first, rows), names, width))
+    parts = _parts(chain(first, rows), source, min(BATCH_ROWS, BATCH_CELLS // max(width, 1)), BATCH_BYTES)
+    return Table(content.name, content.stem, names, sample, _batches(content.name, source, parts, names, width))
 
 
-def _rows(content: FileContent) -> Iterator[Any]:
+def _parts(rows: Iterator[Any], source: BoundedJson, rows_max: int, bytes_max: int) -> Iterator[list[Any]]:
+    """The rows in parts of at most so many, which take little more than so many bytes of the text."""
+    part: list[Any] = []
+    start = source.count
+    for row in rows:
+        part.append(row)
+        if len(part) == rows_max or source.count - start > bytes_max:
+            yield part
+            part, start = [], source.count
+    if part:
+        yield part
+
+
+def _rows(content: FileContent, source: BoundedJson) -> Iterator[Any]:
     """The rows of the first array of rows, else the values on lines. Each is a list or a dict.
 
     A text without any is no market data, such as a list of names or an INI file, which begins with a bracket, too.
@@ -43,7 +66,8 @@ def _rows(content: FileContent) -> Iterator[Any]:
     error_type: type[InvalidFiles] = NotMarketData
     try:
         prefix = _prefix_of_rows(content)
-        for row in ijson.items(content.stream, prefix, use_float=True, multiple_values=True):
+        for row in ijson.items(source, prefix, use_float=True, multiple_values=True):
+            source.on_row()
             if not isinstance(row, list | dict):
                 raise error_type(f"{content.name}: got {excerpt(str(row))} among the rows, expected arrays or objects")
             if len(row) > CELLS_MAX:
@@ -61,7 +85,8 @@ def _prefix_of_rows(content: FileContent) -> str:
     head = cast(io.BufferedReader, content.stream).peek(1)
     array: str | None = None
     with suppress(ijson.IncompleteJSONError):
-        for prefix, event, _ in ijson.parse(io.BytesIO(head), use_float=True, multiple_values=True):
+        bounded = BoundedJson(cast(BinaryIO, io.BytesIO(head)), content.name)
+        for prefix, event, _ in ijson.parse(bounded, use_float=True, multiple_values=True):
             if array is not None and event in ("start_array", "start_map"):
                 return f"{array}.item" if array else "item"
             array = prefix if event == "start_array" else None
@@ -91,12 +116,19 @@ def _text(value: object) -> str | None:
     return repr(value) if isinstance(value, int | float) else json.dumps(value)
 
 
-def _batches(rows: Iterator[Any], names: tuple[str, ...] | None, width: int) -> Iterator[ColumnBatch]:
+def _batches(
+    name: str, source: BoundedJson, parts: Iterator[list[Any]], names: tuple[str, ...] | None, width: int
+) -> Iterator[ColumnBatch]:
     import pyarrow as pa
 
     number = 0
-    while part := list(islice(rows, BATCH_ROWS)):
+    for part in parts:
         numbers, cells, invalid = [], [], []
+        if (number + len(part)) * width > FREE_CELLS + source.count:
+            raise InvalidFiles(
+                f"{name}: got {number + len(part)} rows of {width} columns in {source.count} bytes of JSON, expected "
+                f"at most a cell for each byte beyond {FREE_CELLS}"
+            )
         for row in part:
             number += 1
             found = _cells(row, names)

@@ -55,7 +55,9 @@ class PageLimits:
         self._name = name
         self._stream = stream
         self._columns, self._texts = columns, texts
-        self._left = max(stream.seek(0, io.SEEK_END) * EXPANSION_MAX, FREE_BYTES)
+        size = stream.seek(0, io.SEEK_END)
+        self._left = max(size * EXPANSION_MAX, FREE_BYTES)
+        self._stored_left = size  # columns may be told to be in the same place
 
     def check(self, metadata: Any, group: int) -> None:
         """Raises InvalidFiles where the pages of a row group expand to more than market data does."""
@@ -118,7 +120,11 @@ class PageLimits:
             except InvalidThrift as error:
                 raise self._refused(f"a page of {column.path_in_schema} whose header has {error}", "a page") from None
             yield header
-            position += length + _number(header, _COMPRESSED_SIZE)
+            stored = length + _number(header, _COMPRESSED_SIZE)
+            position += stored
+            self._stored_left -= stored
+            if self._stored_left < 0:
+                raise self._refused("pages of more bytes than the file has", "columns each in a place of its own")
 
     def _header_at(self, position: int) -> tuple[Fields, int]:
         """The header of the page there, and its length. Raises InvalidThrift."""
