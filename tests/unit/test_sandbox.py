@@ -6,11 +6,11 @@ import ctypes
 import json
 import os
 import platform
-import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -18,9 +18,12 @@ import pytest
 
 from tapedeck_common.sandbox import landlock, seccomp
 from tapedeck_common.sandbox.descendants import adopt_orphans, children, sweep
+from tapedeck_common.sandbox.limits import REPORT_BYTES
 from tapedeck_common.sandbox.parts import available
-from tapedeck_common.sandbox.scratch import ProcessWatch, ScratchFolder, folder_size
+from tapedeck_common.sandbox.policy import MIB
+from tapedeck_common.sandbox.scratch import ProcessWatch, ScratchFolder, folder
 from tapedeck_common.sandbox.syscall_numbers import NUMBERS
+from tapedeck_deck.embedded import forkserver
 from waits import eventually
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")
@@ -55,13 +58,22 @@ if libc.syscall({number}, {arguments}) < 0:
     raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 """
 
+# All that the kernel wrote above the arguments, read as no limit of addresses can end the process.
+_STACK = """
+import ctypes, os
+reader, writer = os.pipe()
+at, found = ctypes.c_void_p.in_dll(ctypes.CDLL(None), 'program_invocation_name').value, b''
+while (n := ctypes.CDLL(None).write(writer, ctypes.c_void_p(at), 4096 - at % 4096)) > 0:
+    found, at = found + os.read(reader, n), at + n
+"""
+
 
 @pytest.fixture
 def scratch() -> Iterator[Path]:
-    folder = ScratchFolder()
-    yield folder.path
-    folder.close()
-    assert not folder.path.exists()
+    made = ScratchFolder()
+    yield made.path
+    made.close()
+    assert not made.path.exists()
 
 
 def _run(scratch: Path, *snippets: str, readable: tuple[Path, ...] = (), **amounts: int) -> list[tuple[str, str]]:
@@ -129,6 +141,12 @@ def test_what_foreign_code_may_not_do_fails_and_the_message_says_what_was_not_al
         _syscall("memfd_create", "b'x'", "0"): "access",
         _syscall("shmget", "0", "4096", "0o1600"): "access",
         _syscall("perf_event_open", "0", "0", "0", "0", "0"): "access",
+        _syscall("sendmmsg", "0", "0", "0", "0"): "access",
+        _syscall("socketpair", "1", "5", "0", "(ctypes.c_int * 2)()"): "access",
+        _syscall("socketpair", "16", "1", "0", "(ctypes.c_int * 2)()"): "access",
+        _syscall("landlock_add_rule", "0", "0", "0", "0"): "access",
+        _syscall("ioctl", "0", "0x5412", "b'x'"): "access",
+        _syscall("clone", str(0x10000 | 0x800 | 0x100), "0"): "access",
     }
     outcomes = _run(scratch, *attempts)
     for (snippet, expected), (outcome, words) in zip(attempts.items(), outcomes, strict=True):
@@ -160,11 +178,25 @@ def test_libraries_time_zones_threads_and_the_own_folder_work_inside(scratch: Pa
         f"result = open({str(tmp_path / 'data.csv')!r}).read()",
         "import random, secrets, uuid, os; result = len(secrets.token_bytes(3)) + len(os.urandom(2))",
         "import os; os.kill(os.getpid(), 0); open(os.devnull, 'w').write('x'); result = os.cpu_count() > 0",
+        "import os; f = open('reserved', 'wb'); os.posix_fallocate(f.fileno(), 0, 9000);"
+        "result = os.stat('reserved').st_size",
+        "import sqlite3; c = sqlite3.connect('db'); c.execute('PRAGMA journal_mode = WAL');"
+        "c.execute('CREATE TABLE t(a)');"
+        "c.execute('INSERT INTO t VALUES (5)'); c.commit(); result = c.execute('SELECT a FROM t').fetchone()",
+        "import numpy; a = numpy.memmap('map', 'int64', 'w+', shape=(1000,)); a[7] = 9; a.flush();"
+        "result = int(numpy.memmap('map', 'int64', 'r')[7])",
+        "import pyarrow as p, pyarrow.parquet as q; q.write_table(p.table({'a': [1, 2]}), 'p');"
+        "result = q.read_table('p', memory_map=True)['a'].to_pylist()",
+        "import pandas; pandas.DataFrame({'a': [4]}).to_csv('csv'); result = int(pandas.read_csv('csv').a[0])",
+        "import shutil; shutil.copyfile('csv', 'copy'); result = open('copy').read(1)",
+        "import socket; a, b = socket.socketpair(); a.sendall(b'x'); a.setblocking(False); result = b.recv(9)",
+        "import multiprocessing as m; a, b = m.Pipe(); a.send({}); result = b.recv()",
+        "import sys; result = sys.stdin.isatty()",
         readable=(tmp_path,),
     )
     assert [words if outcome == "done" else outcome for outcome, words in outcomes] == [
         "27000000.0", "3", "'2024-07-01 13:00:00+09:00'", "[]", "7200.0", "2", "[1]", "'x'", "['b']", "7", "'1,2\\n'",
-        "5", "True",
+        "5", "True", "9000", "(5,)", "9", "[1, 2]", "4", "','", "b'x'", "{}", "False",
     ]  # fmt: skip
 
 
@@ -207,6 +239,55 @@ def test_amounts_are_limited_from_the_first_line(scratch: Path) -> None:
     assert outcomes[4] == ("done", "(0, 0)")
 
 
+def test_memory_is_limited_beyond_what_the_process_allows_itself_and_it_is_the_first_to_be_killed(
+    scratch: Path,
+) -> None:
+    outcomes = _run(
+        scratch,
+        "import resource; soft, hard = resource.getrlimit(resource.RLIMIT_DATA); result = hard - soft",
+        "import resource; resource.setrlimit(resource.RLIMIT_DATA, (-1, -1))",
+        "import resource; resource.setrlimit(resource.RLIMIT_DATA, (hard := resource.getrlimit(2)[1], hard))",
+        "x = bytearray(900_000_000)",
+        memory_bytes=500_000_000,
+    )
+    assert outcomes[0] == ("done", str(REPORT_BYTES))
+    assert outcomes[1][0] == "ValueError: not allowed to raise maximum limit"
+    assert outcomes[2][0] == "done"
+    assert outcomes[3][0].startswith("MemoryError")
+    with _confined(scratch) as process:
+        assert Path(f"/proc/{process.pid}/oom_score_adj").read_text() == "1000\n"
+
+
+def test_the_first_environment_is_not_in_the_memory_of_the_process_and_of_pods_of_a_deck(
+    scratch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAPEDECK_SECRET", "password")
+    # The arguments have this code: it must not have the words.
+    looks = "result = b'TAPEDECK' b'_SECRET' in found, b'PA' b'TH=' in found"
+    assert _run(scratch, f"{_STACK}\n{looks}") == [("done", "(False, False)")]
+    # The server of the tests has the whole environment of their shell.
+    code = f"{_STACK}\nprint('stack', b'PATH=' in found)"
+    log = tmp_path / "log"
+    forked = forkserver.start("timeit", ["-n1", "-r1", code], log=log, env={"TZ": "UTC"})
+    assert forked.wait(60) == 0, log.read_text()
+    assert log.read_text().startswith("stack False")
+
+
+def test_no_datagram_reaches_a_socket_that_has_a_name(scratch: Path, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(tmp_path / "log"))
+        receiver.setblocking(False)
+        address = f"(ctypes.c_char * 110)(*(1).to_bytes(2, 'little') + {os.fsencode(tmp_path / 'log')!r})"
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            _run(
+                scratch,
+                "import ctypes\nlibc = ctypes.CDLL(None)\npair = (ctypes.c_int * 2)()\n"
+                f"libc.socketpair(1, {int(kind)}, 0, pair)\nlibc.sendto(pair[0], b'x', 1, 0, {address}, 110)",
+            )
+        with pytest.raises(BlockingIOError):
+            receiver.recv(9)
+
+
 def test_a_process_with_several_threads_is_refused() -> None:
     code = (
         "import threading, time; threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
@@ -226,8 +307,8 @@ def test_this_system_has_every_part_and_a_kernel_without_them_says_what_code_can
     monkeypatch.setattr(seccomp, "missing", lambda: "this kernel has no seccomp")
     assert available().warning() == (
         "the sandbox of foreign code is incomplete: no Landlock: foreign code reads and writes the files that this "
-        "user may; this kernel has no seccomp: foreign code can open connections and start processes; Landlock ABI 0: "
-        "foreign code can signal this user's other processes"
+        "user may; this kernel has no seccomp: foreign code can open connections, start processes, and evade the "
+        "limit of its folder; Landlock ABI 0: foreign code can signal this user's other processes"
     )
 
 
@@ -245,26 +326,44 @@ def test_the_numbers_of_system_calls_are_those_of_libseccomp(machine: str, colum
 
 def test_a_sweep_kills_what_a_child_left_behind_however_deep_and_spares_the_others() -> None:
     adopt_orphans()
+    before = children()  # such as the server of forks
     spared = subprocess.Popen(["sleep", "60"])
     child = subprocess.Popen(["sh", "-c", "(setsid sh -c 'sleep 60 & sleep 60' &) ; exec sleep 60"])
 
     def has_orphan() -> bool:
         """Whether this process has become the parent of one that has a child."""
         with suppress(psutil.NoSuchProcess):
-            return any(psutil.Process(pid).children() for pid in children() - {spared.pid, child.pid})
+            return any(psutil.Process(pid).children() for pid in children() - before - {spared.pid, child.pid})
         return False
 
     eventually(has_orphan)
     child.kill()
     child.wait(60)
-    assert sweep(spared=[spared.pid]) >= 2
-    assert children() == {spared.pid}
+    assert sweep(spared=[*before, spared.pid]) >= 2
+    assert children() == before | {spared.pid}
     spared.kill()
     spared.wait(60)
 
 
-def test_a_process_that_fills_its_folder_is_ended_also_by_files_that_it_deleted(scratch: Path) -> None:
-    code = "import os, time\nf = open('x', 'wb'); os.unlink('x'); f.write(bytes(3_000_000)); f.flush(); time.sleep(600)"
+@contextmanager
+def _confined(scratch: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that has entered the sandbox and waits."""
+    code = (
+        "import time\nfrom pathlib import Path\nfrom tapedeck_common.sandbox.enter import enter\n"
+        f"from tapedeck_common.sandbox.policy import SandboxPolicy\nenter(SandboxPolicy(Path({str(scratch)!r})))\n"
+        "open('entered', 'w').close(); time.sleep(600)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        eventually((scratch / "entered").exists)
+        yield process
+    finally:
+        process.kill()
+        process.wait(60)
+
+
+def _excess(scratch: Path, code: str, seconds: float = 60.0) -> list[str]:
+    """Why a process that runs the code in the folder is ended, which may write 2 MiB there; empty if it is not."""
     process = subprocess.Popen([sys.executable, "-c", code], cwd=scratch)
     reasons: list[str] = []
 
@@ -272,8 +371,85 @@ def test_a_process_that_fills_its_folder_is_ended_also_by_files_that_it_deleted(
         reasons.append(reason)
         process.kill()
 
-    watch = ProcessWatch(process.pid, scratch, end, folder_bytes=2 * 2**20)
-    assert process.wait(60) == -signal.SIGKILL
+    watch = ProcessWatch(process.pid, scratch, end, folder_bytes=2 * MIB)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
     watch.stop()
-    assert reasons == ["it wrote 3 MiB to its folder, at most 2 are allowed"]
-    assert folder_size(scratch) == (0, 0)
+    process.kill()
+    process.wait(60)
+    return reasons
+
+
+_DELETED = "import os, time\nf = open('x', 'wb+'); os.unlink('x'); f.write(bytes({size})); f.flush()\n"
+_THREE = ["it wrote 3 MiB to its folder, at most 2 are allowed"]
+
+
+@pytest.mark.parametrize(
+    ("code", "reasons"),
+    [
+        (_DELETED.format(size=3_000_000) + "time.sleep(600)", _THREE),
+        # Space beyond the end of a file, which no limit of its size bounds.
+        (
+            _DELETED.format(size=1) + "import ctypes\nc = ctypes.c_long\n"
+            "assert ctypes.CDLL(None).fallocate(f.fileno(), 1, c(0), c(3 * 2**20)) == 0; time.sleep(600)",
+            _THREE,
+        ),
+        (
+            "import os, time\nf = os.open('.', os.O_TMPFILE | os.O_RDWR); os.write(f, bytes(3_000_000))\n"
+            "time.sleep(600)",
+            _THREE,
+        ),
+        # The first thread ends: the folder of the process then shows no descriptors and no memory.
+        (
+            _DELETED.format(size=3_000_000) + "import ctypes, threading\n"
+            "threading.Thread(target=time.sleep, args=(600,)).start()\n"
+            "ctypes.CDLL(None).syscall({'x86_64': 60}.get(os.uname().machine, 93), 0)",
+            _THREE,
+        ),
+        (
+            _DELETED.format(size=9) + "import ctypes\nkeep = ctypes.CDLL(None).mmap\n"
+            "keep(None, ctypes.c_size_t(4096), 1, 2, f.fileno(), ctypes.c_long(0)); f.close(); time.sleep(600)",
+            ["it keeps a deleted file of its folder by a mapping alone, and that has no size to count"],
+        ),
+        (
+            "import os, time\nfor _ in range(40): os.mkdir('n' * 250); os.chdir('n' * 250)\n"
+            "open('x', 'wb').write(bytes(3_000_000)); time.sleep(600)",
+            _THREE,
+        ),
+        (
+            "import os, time\nfor _ in range(2000): os.mkdir('n'); os.chdir('n')\ntime.sleep(600)",
+            ["it nested folders deeper than 64"],
+        ),
+    ],
+)  # fmt: skip
+def test_a_process_that_fills_its_folder_is_ended_wherever_it_hides_its_files(
+    scratch: Path, code: str, reasons: list[str]
+) -> None:
+    assert _excess(scratch, code) == reasons
+
+
+def test_entries_are_counted_just_beyond_their_limit(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder, "ENTRIES_MAX", 5)
+    for name in "abc":
+        (scratch / name).mkdir()
+        (scratch / name / "file").touch()
+    (scratch / "link").symlink_to("/")
+    assert folder.FolderFiles(scratch).entries == 6
+
+
+def test_a_deleted_file_that_is_mapped_and_open_and_one_with_two_names_count_once(scratch: Path) -> None:
+    code = (
+        "import mmap, os, tempfile, time\n"
+        "f = open('a', 'wb+'); f.write(bytes(1_200_000)); f.flush(); os.link('a', 'b')\n"
+        "g = tempfile.TemporaryFile(dir='.'); g.write(bytes(600_000)); g.flush()\n"
+        "m = mmap.mmap(g.fileno(), 0); g.close(); time.sleep(600)"
+    )
+    assert _excess(scratch, code, seconds=2.5) == []
+
+
+def test_a_folder_is_deleted_however_deep_it_is_and_whatever_may_not_be_entered() -> None:
+    code = "import os\nfor n in range(1100): os.mkdir('n', 0o700 if n % 100 else 0o300); os.chdir('n')"
+    deep = ScratchFolder()
+    subprocess.run([sys.executable, "-c", code], cwd=deep.path, check=True, timeout=60)
+    deep.close()
+    assert not deep.path.exists()

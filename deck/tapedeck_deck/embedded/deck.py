@@ -59,6 +59,8 @@ def run_foreground(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
     try:
+        jars.prefetch(lambda _: None)  # it may need variables of the shell, such as a proxy
+        _keep_environment()
         cluster.start()
         asyncio.run(cluster.run())
     except BaseException:
@@ -69,6 +71,13 @@ def run_foreground(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         cluster.stop()
+
+
+def _keep_environment() -> None:
+    """From now on processes that this one starts have nothing else of the shell's environment."""
+    kept = processes.kept_environment(os.environ)
+    for name in os.environ.keys() - kept.keys():
+        del os.environ[name]
 
 
 def _allow_descriptors() -> None:
@@ -112,6 +121,7 @@ def start_background(
             *origins,
         ],
         log=state_dir.deck_log,
+        env=processes.kept_environment(os.environ),
         on_parent_death=signal.SIGTERM if die_with_caller else None,
     )
 

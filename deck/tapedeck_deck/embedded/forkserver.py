@@ -1,7 +1,8 @@
 """Starts pods as forks of a process that has imported the packages that all workloads share.
 
 The imports take half a second of a core; a fork takes milliseconds and shares their memory until it writes to it. Each
-fork runs in a session of its own and has the environment of its pod only.
+fork runs in a session of its own and has the environment of its pod only: what the server was started with is
+overwritten, because a pod's foreign code reads its own memory.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from tapedeck_common.parent_death import parent_death_signal
+from tapedeck_common.sandbox.privileges import erase_environment
 from tapedeck_deck.embedded.private_files import FILE, open_private
 
 # Only modules without side effects: an import that registers metrics would add them to every workload.
@@ -112,7 +114,7 @@ def _run(module: str, arguments: list[str], log: str, env: dict[str, str], cwd: 
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 (open as long as the process)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", write_through=True)  # type: ignore[union-attr]
-    os.environ.clear()
+    erase_environment()
     os.environ.update(env)
     os.chdir(cwd)
     multiprocessing.current_process().daemon = False  # it may start children

@@ -25,6 +25,12 @@ START_LIMIT_SECONDS = 900.0
 _OBSERVE_SECONDS = 0.5
 _MIN_CPU_SHARE = 0.02  # an idle broker takes about 0.01 of a processor
 _MIN_BYTES = 64 * 1024
+# Where programs and files are, times and languages, and what Python and the libraries of numbers are set by. Not here:
+# variables of a proxy, which can have a password. A deck's only download is that of Kafka, which comes first.
+_KEPT = frozenset((
+    "HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TMPDIR", "TZ", "TZDIR", "USER", "VIRTUAL_ENV",
+))  # fmt: skip
+_KEPT_PREFIXES = ("LC_", "MKL_", "NUMEXPR_", "OMP_", "OPENBLAS_", "PYTHON", "XDG_")
 
 
 class Process(Protocol):
@@ -73,6 +79,14 @@ def start(
             stop(process, grace=10)
         raise
     return process
+
+
+def kept_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """What a deck and its processes have of the environment of the shell: no more, because that can hold secrets.
+
+    The kernel keeps a copy of a process's first environment in its memory, and the pods are forks.
+    """
+    return {name: value for name, value in variables.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
 
 
 def identity(user: pwd.struct_passwd | None) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class TransformWorkload(Workload):
             selection = self._read_spec()
             adopt_orphans()
             self._functions = functions = UserFunctions(
-                self._transforms, self._folders(), self._settings.hidden_folders
+                self._transforms, _mounted_folders(), self._settings.hidden_folders, self._settings.files
             )
             functions.start()
         except InvalidInput as error:
@@ -94,10 +94,6 @@ class TransformWorkload(Workload):
         if isinstance(spec, FeedSpec):
             return select_feed(spec, self._transforms)
         return select_replay(spec, self._transforms, settings.uid, settings.name)
-
-    def _folders(self) -> list[Path]:
-        variables = sorted(name for name in os.environ if name.startswith(_FUNCTIONS))
-        return [*(Path(os.environ[name]) for name in variables), self._settings.files]
 
     def _compute(self, selection: TopicSelection, functions: UserFunctions, connections: Connections) -> None:
         settings = self._settings
@@ -149,6 +145,11 @@ class TransformWorkload(Workload):
                 return False
         self._message = ""
         return True
+
+
+def _mounted_folders() -> list[Path]:
+    """The folders of the functions' ConfigMaps."""
+    return [Path(os.environ[name]) for name in sorted(os.environ) if name.startswith(_FUNCTIONS)]
 
 
 def _ensure_points_topic(connections: Connections, selection: TopicSelection) -> str:

@@ -16,13 +16,22 @@ REASON_MAX = 700  # characters
 
 
 class LoadRequest(msgspec.Struct, frozen=True):
-    """The first line: the function, as module:name, and what its process may read and write."""
+    """The first line: the function, as module:name, and what its process may read and write.
+
+    Of the folder ``beside`` it may read what is its code.
+    """
 
     module: str
     folders: list[str]
     hidden: list[str]
     scratch: str
     memory_bytes: int
+    beside: str | None = None
+
+    @property
+    def code(self) -> list[str]:
+        """The folders with modules."""
+        return self.folders if self.beside is None else [*self.folders, self.beside]
 
 
 class CallRequest(msgspec.Struct, frozen=True):

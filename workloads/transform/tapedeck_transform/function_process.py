@@ -71,10 +71,22 @@ class SandboxedFunction:
             memory_bytes=MEMORY_BYTES,
         )
 
-    def load(self, module: str, folders: Sequence[Path], hidden: Sequence[Path], seconds: float) -> FunctionAnswer:
+    def load(
+        self,
+        module: str,
+        folders: Sequence[Path],
+        hidden: Sequence[Path],
+        seconds: float,
+        beside: Path | None = None,
+    ) -> FunctionAnswer:
         """Import the function. Raises ProcessEnded."""
         request = LoadRequest(
-            module, list(map(str, folders)), list(map(str, hidden)), str(self._scratch.path), MEMORY_BYTES
+            module,
+            list(map(str, folders)),
+            list(map(str, hidden)),
+            str(self._scratch.path),
+            MEMORY_BYTES,
+            str(beside) if beside is not None else None,
         )
         return self._request(0, request, seconds)
 

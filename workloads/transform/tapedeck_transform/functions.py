@@ -22,15 +22,24 @@ class InvalidFunction(InvalidInput):
 
 
 class UserFunction:
-    """One function, from modules in ``folders``; it cannot read ``hidden`` folders."""
+    """One function, from modules in ``folders``, which are its own; it cannot read ``hidden`` folders.
+
+    Without a ConfigMap it is from modules in ``beside`` as well: a user's folder, of which it reads what is its code.
+    """
 
     def __init__(
-        self, name: str, function: FunctionTransform, folders: Sequence[Path], hidden: Sequence[Path] = ()
+        self,
+        name: str,
+        function: FunctionTransform,
+        folders: Sequence[Path],
+        hidden: Sequence[Path] = (),
+        beside: Path | None = None,
     ) -> None:
         self._name = name
         self._function = function
         self._folders = folders
         self._hidden = hidden
+        self._beside = beside if function.config_map is None else None
         self._process: SandboxedFunction | None = None
         self._ends = 0  # consecutive
         self.problem = ""
@@ -65,7 +74,9 @@ class UserFunction:
     def _started(self) -> SandboxedFunction:
         process = SandboxedFunction()
         try:
-            problem = process.load(self._function.module, self._folders, self._hidden, START_SECONDS).error
+            problem = process.load(
+                self._function.module, self._folders, self._hidden, START_SECONDS, self._beside
+            ).error
             if problem:
                 process.close()
         except CallTimeout:
@@ -89,9 +100,15 @@ class UserFunction:
 class UserFunctions:
     """The functions of all transforms, by the transform's name."""
 
-    def __init__(self, transforms: Sequence[Transform], folders: Sequence[Path], hidden: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        transforms: Sequence[Transform],
+        folders: Sequence[Path],
+        hidden: Sequence[Path] = (),
+        beside: Path | None = None,
+    ) -> None:
         self._functions = {
-            each.name: UserFunction(each.name, each.function, folders, hidden)
+            each.name: UserFunction(each.name, each.function, folders, hidden, beside)
             for each in transforms
             if each.function is not None
         }

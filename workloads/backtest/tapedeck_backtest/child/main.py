@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,7 @@ from tapedeck_backtest.text import storable
 from tapedeck_common.sandbox.enter import enter
 from tapedeck_common.sandbox.errors import SandboxFailed
 from tapedeck_common.sandbox.policy import SandboxPolicy
+from tapedeck_common.unlisted_modules import UnlistedModules
 from tapedeck_crds.backtest import BacktestSpec
 
 _ACTIVITIES: dict[str, Activity] = {"entered": Entered(), "left": Left(), "heartbeat": Heartbeat()}
@@ -57,6 +59,7 @@ def serve(tasks: int, answers: int, stacks: int) -> None:
         nonlocal run
         enter(_policy(assignment, spec, (tasks, answers, stacks)))
         channel.send(Armed())
+        sys.meta_path.append(UnlistedModules(Path(assignment.files)))
         run = load_run(spec, Path(assignment.files), channel, guard)
         channel.send(Loaded())
         while True:
@@ -70,7 +73,7 @@ def _policy(assignment: Assignment, spec: BacktestSpec, pipes: tuple[int, ...]) 
     return SandboxPolicy(
         scratch=Path(assignment.scratch),
         readable=tuple(map(Path, assignment.readable)),
-        listable=(Path(assignment.files),),
+        listable=tuple(map(Path, assignment.listable)),
         hidden=tuple(map(Path, assignment.hidden)),
         descriptors=(1, 2, *pipes),
         environment={name: value for name, value in os.environ.items() if _is_harmless(name)},

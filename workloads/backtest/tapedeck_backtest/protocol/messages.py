@@ -39,6 +39,7 @@ Figures = Annotated[dict[Name, float | None], Meta(max_length=200)]
 class Assignment(msgspec.Struct, frozen=True, tag="assignment"):
     """The work of a pod: its spec as JSON, and the folder of its code, of which ``readable`` may be read.
 
+    Of the folders ``listable`` the names may be read.
     ``hidden`` are folders with passwords and keys.
     ``scratch`` is the empty folder that the strategy may write. With ``check`` its bias is checked instead of a run.
     """
@@ -46,6 +47,7 @@ class Assignment(msgspec.Struct, frozen=True, tag="assignment"):
     spec: bytes
     files: str
     readable: list[str]
+    listable: list[str]
     hidden: list[str]
     scratch: str
     check: bool = False

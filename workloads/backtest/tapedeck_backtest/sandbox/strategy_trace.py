@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import traceback
 from pathlib import Path
 
 import backtrader as bt
 
 from tapedeck_backtest.text import storable
+from tapedeck_common.code_files import reading_advice
 from tapedeck_common.sandbox import denial
 
 TRACE_FRAMES = 10
@@ -22,8 +24,8 @@ _LIBRARIES = (Path(bt.__file__).parent, Path(importlib.__file__).parent)
 def strategy_trace(error: BaseException) -> str:
     """The traceback without frames of Tapedeck and Backtrader; the last frames if no others exist.
 
-    Says what was not allowed, if that is the cause. It is bounded in size, and contains no NUL or lone surrogate, which
-    the database rejects.
+    Says what was not allowed, if that is the cause, and what to do about a file. It is bounded in size, and contains no
+    NUL or lone surrogate, which the database rejects.
     """
     frames = traceback.extract_tb(error.__traceback__)
     while len(frames) > 1 and (_is_tapedeck(frames[-1].filename) or frames[-1].filename == denial.__file__):
@@ -32,7 +34,8 @@ def strategy_trace(error: BaseException) -> str:
     lines = [*traceback.format_list(frames[first:][-TRACE_FRAMES:]), *traceback.format_exception_only(error)]
     text = storable("".join(map(_clipped, lines)).strip())
     text = text if len(text) <= TRACE_CHARS else "…" + text[-TRACE_CHARS:]
-    reason = storable(denial.explain_denial(error))
+    # Of the folders with modules, only that of the YAML has files that may not be read.
+    reason = storable("; ".join(filter(None, (denial.explain_denial(error), reading_advice(error, sys.path)))))
     return f"{text}\n{reason}" if reason else text
 
 

@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Collection
+from pathlib import Path
 from threading import Event
 from typing import TypeVar
 
@@ -40,10 +41,10 @@ from tapedeck_backtest.protocol.messages import (
 )
 from tapedeck_backtest.protocol.signals import TIME_SIGNAL
 from tapedeck_backtest.sandbox.memory_limit import memory_limit
-from tapedeck_backtest.supervisor.code_files import readable_entries
 from tapedeck_backtest.supervisor.process_end import end_of_process
 from tapedeck_backtest.supervisor.stack_dump import stack_of
 from tapedeck_backtest.supervisor.time_limit import Overtime, TimeLimit
+from tapedeck_common.code_files import named_package, readable_files
 from tapedeck_common.logs import log
 from tapedeck_common.oom_kills import oom_kills
 from tapedeck_common.parent_death import parent_death_signal
@@ -121,12 +122,12 @@ class StrategyProcess:
             self._end_for_excess,
             memory_bytes=memory + _SHARED_BYTES if memory is not None else None,
         )
-        own = filter(None, (*settings.hidden_folders, settings.termination_log, settings.port_file, self._scratch.path))
         self.send(
             Assignment(
                 spec=spec.model_dump_json(by_alias=True, exclude_none=True).encode(),
                 files=str(settings.files),
-                readable=[str(path) for path in readable_entries(settings.files, own)],
+                readable=[str(path) for path in _readable(spec, settings)],
+                listable=[str(path) for path in _listable(spec, settings)],
                 hidden=[str(path) for path in settings.hidden_folders],
                 scratch=str(self._scratch.path),
                 check=check,
@@ -331,6 +332,20 @@ def start_process(serve: Callable[[int, int, int], None]) -> StrategyProcess:
     for descriptor in (tasks, answers, stacks):
         os.set_blocking(descriptor, False)
     return StrategyProcess(pid, tasks, answers, output, stacks, others)
+
+
+def _readable(spec: BacktestSpec, settings: PodSettings) -> list[Path]:
+    """The strategy's files: a ConfigMap is all its own, and the folder of a YAML is its user's."""
+    if spec.strategy.config_map is not None:
+        return [settings.files]
+    own = (*settings.hidden_folders, settings.termination_log, settings.port_file)
+    return readable_files(settings.files, spec.strategy.module or "", filter(None, own))
+
+
+def _listable(spec: BacktestSpec, settings: PodSettings) -> list[Path]:
+    """The strategy's package: data in it is found by its name."""
+    package = named_package(settings.files, spec.strategy.module or "", settings.hidden_folders)
+    return [package] if package is not None else []
 
 
 def _bad_message(got: str) -> RunFailed:

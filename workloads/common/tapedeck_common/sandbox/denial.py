@@ -27,6 +27,8 @@ _EVENTS = {
     "socket.getaddrinfo": _NETWORK,
     "socket.gethostbyaddr": _NETWORK,
     "socket.gethostbyname": _NETWORK,
+    "socket.sendmsg": _NETWORK,
+    "socket.sendto": _NETWORK,
     "os.killpg": "a signal to a group of processes",
 }
 _DENIED = (errno.EPERM, errno.EACCES, errno.EXDEV)  # Landlock answers EXDEV for a link out of its folder

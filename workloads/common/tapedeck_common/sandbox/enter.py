@@ -10,7 +10,7 @@ from pathlib import Path
 from tapedeck_common.sandbox import landlock, seccomp
 from tapedeck_common.sandbox.denial import install_audit_hook
 from tapedeck_common.sandbox.errors import SandboxFailed
-from tapedeck_common.sandbox.limits import set_limits
+from tapedeck_common.sandbox.limits import offer_to_oom_killer, set_limits
 from tapedeck_common.sandbox.parts import SandboxParts, available
 from tapedeck_common.sandbox.policy import SandboxPolicy, interpreter_files
 from tapedeck_common.sandbox.privileges import (
@@ -36,6 +36,7 @@ def enter(policy: SandboxPolicy) -> SandboxParts:
         leave_session()
         replace_environment(policy.environment, policy.scratch)
         close_descriptors(policy.descriptors)
+        offer_to_oom_killer()
         set_limits(policy)
         if sys.platform == "linux":
             drop_privileges()

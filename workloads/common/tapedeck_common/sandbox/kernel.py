@@ -33,5 +33,10 @@ def capset(header: bytes, data: bytes) -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
+def clear_environment() -> None:
+    """Empty the C library's list of environment variables, with those that Python does not know."""
+    _LIBC.clearenv()
+
+
 def _argument(value: int | bytes | None) -> object:
     return ctypes.c_long(value) if isinstance(value, int) else ctypes.c_char_p(value)

@@ -35,7 +35,9 @@ def available() -> SandboxParts:
     else:
         missing.append("no Landlock: foreign code reads and writes the files that this user may")
     if no_filter:
-        missing.append(f"{no_filter}: foreign code can open connections and start processes")
+        missing.append(
+            f"{no_filter}: foreign code can open connections, start processes, and evade the limit of its folder"
+        )
         if 0 < version < _ABI_OF_TRUNCATE:
             missing.append(f"Landlock ABI {version}: foreign code can truncate files that this user may write")
         if version < _ABI_OF_SCOPES:

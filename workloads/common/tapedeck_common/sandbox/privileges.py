@@ -1,8 +1,13 @@
-"""What a process inherits from its parent and foreign code must not have: capabilities, descriptors, environment."""
+"""What a process inherits from its parent and foreign code must not have: capabilities, descriptors, environment.
+
+The kernel writes the environment that a process is started with to the stack. There it stays when Python's own copy is
+cleared, in forks too, and ctypes reads it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import struct
 import sys
@@ -10,12 +15,15 @@ import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from tapedeck_common.sandbox.kernel import capset, prctl
+from tapedeck_common.sandbox.kernel import capset, clear_environment, prctl
 
 _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _AMBIENT_CLEAR_ALL = 24, 38, 47, 4
 _CAPABILITY_VERSION = 0x20080522
 _CAPABILITIES = 64
 _DESCRIPTORS = Path("/dev/fd")
+_STATUS = Path("/proc/self/stat")
+_ENVIRONMENT_START, _ENVIRONMENT_END = 50, 51  # fields of proc_pid_stat(5), counted from 1
+_NAME = 2  # the program's name, which may have spaces, ends with the last bracket
 
 
 def drop_privileges() -> None:
@@ -51,11 +59,33 @@ def close_descriptors(kept: Collection[int]) -> None:
 
 
 def replace_environment(variables: Mapping[str, str], scratch: Path) -> None:
-    """The environment holds these variables alone; home, temporary files and the working folder are ``scratch``."""
-    os.environ.clear()
+    """The environment holds these variables alone; home, temporary files and the working folder are ``scratch``.
+
+    Raises OSError.
+    """
+    erase_environment()
     os.environ.update({**variables, "HOME": str(scratch), "TMPDIR": str(scratch)})
     tempfile.tempdir = None  # the module keeps the folder that it found first
     os.chdir(scratch)
+
+
+def erase_environment() -> None:
+    """Clear the environment, and on Linux overwrite what the process, or the origin of this fork, was started with.
+
+    Raises OSError.
+    """
+    os.environ.clear()
+    if sys.platform == "linux":
+        clear_environment()  # the list of the C library leads into the memory that is overwritten
+        start, end = _first_environment()
+        ctypes.memset(start, 0, end - start)
+
+
+def _first_environment() -> tuple[int, int]:
+    """The addresses where it begins and ends."""
+    fields = _STATUS.read_text(errors="replace").rpartition(")")[2].split()
+    start, end = (int(fields[field - _NAME - 1]) for field in (_ENVIRONMENT_START, _ENVIRONMENT_END))
+    return start, end
 
 
 def single_threaded() -> bool:

@@ -23,9 +23,15 @@ _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _LOAD, _EQUAL, _GREATER, _ANY_BIT, _RETURN = 0x20, 0x15, 0x25, 0x45, 0x06
 _ALLOW, _KILL, _ERROR = 0x7FFF0000, 0x80000000, 0x00050000
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
-_CLONE_THREAD, _AF_UNIX = 0x00010000, 1
+_CLONE_FILES, _CLONE_THREAD = 0x00000400, 0x00010000
+_AF_UNIX, _SOCK_STREAM, _SOCK_NONBLOCK, _SOCK_CLOEXEC = 1, 1, 0o4000, 0o2000000
+_CLOSE_RANGE_CLOEXEC = 4
+# A descriptor's size, blocking mode and end with an exec, copies that share a file's blocks, and whether it is a
+# terminal. Others begin where the filter of calls ends: they reserve disk space, make subvolumes, write to terminals.
+_IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451, 0x802C542A, 0x40049409, 0x4020940D)
 
-NETWORK = ("socket", "connect", "bind", "listen", "accept", "accept4")
+# Messages with a header carry descriptors, which nobody can count on their way.
+NETWORK = ("socket", "connect", "bind", "listen", "accept", "accept4", "sendmsg", "sendmmsg")
 PROGRAMS = ("execve", "execveat", "fork", "vfork")
 OTHER_PROCESSES = (
     "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease", "pidfd_open",
@@ -42,13 +48,14 @@ SHARED_MEMORY = (  # the limit of memory does not count it, and others' segments
     "memfd_create", "memfd_secret", "shmget", "shmat", "shmctl", "semget", "semop", "semctl", "semtimedop", "msgget",
     "msgsnd", "msgrcv", "msgctl", "mq_open", "mq_unlink",
 )  # fmt: skip
+HOLDERS = ("landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self")  # rules keep deleted files
 METADATA = (
     "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "setxattr", "lsetxattr",
     "fsetxattr", "setxattrat", "removexattr", "lremovexattr", "fremovexattr", "removexattrat", "utime", "utimes",
     "futimesat", "utimensat", "file_setattr", "truncate", "inotify_init", "inotify_init1", "fanotify_init",
     "fanotify_mark", "name_to_handle_at", "open_by_handle_at",
 )  # fmt: skip
-DENIED = (*NETWORK, *PROGRAMS, *OTHER_PROCESSES, *KERNEL, *SHARED_MEMORY, *METADATA)
+DENIED = (*NETWORK, *PROGRAMS, *OTHER_PROCESSES, *KERNEL, *SHARED_MEMORY, *HOLDERS, *METADATA)
 
 
 @dataclass(frozen=True)
@@ -60,19 +67,22 @@ class _Values:
     but: tuple[int, ...] = ()
 
 
-def _by_argument(pid: int) -> dict[str, _Values]:
-    """Calls that are allowed for this process alone, or without the commands that reach another."""
-    own = _Values(0, among=(pid,))
-    own_or_zero = _Values(0, among=(0, pid))
+def _by_argument(pid: int) -> dict[str, tuple[_Values, ...]]:
+    """Calls that are allowed for this process alone, or without the commands that reach another or evade a limit."""
+    own = (_Values(0, among=(pid,)),)
+    own_or_zero = (_Values(0, among=(0, pid)),)
+    flags = (0, _SOCK_NONBLOCK, _SOCK_CLOEXEC, _SOCK_NONBLOCK | _SOCK_CLOEXEC)
     scheduling = ("sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler")
     return {
         **dict.fromkeys(("kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"), own),
         **dict.fromkeys(("prlimit64", *scheduling), own_or_zero),
-        "socketpair": _Values(0, among=(_AF_UNIX,)),  # for event loops
-        "prctl": _Values(0, but=(1, 36)),  # the signal of the parent's death, subreaper
-        "fcntl": _Values(1, but=(8, 15, 1024, 1026)),  # owners of signals, leases, notices
-        # owners of signals, input for and settings of terminals, attributes of files
-        "ioctl": _Values(1, but=(0x8901, 0x8902, 0x5412, 0x541C, 0x5423, 0x40086602, 0x401C5820)),
+        # For event loops. Datagrams of a pair can be sent to any socket that has a name.
+        "socketpair": (_Values(0, among=(_AF_UNIX,)), _Values(1, among=tuple(_SOCK_STREAM | each for each in flags))),
+        # The signal of the parent's death, subreaper, and what would keep the parent from looking at this process.
+        "prctl": (_Values(0, but=(1, 4, 36)),),
+        "fcntl": (_Values(1, but=(8, 15, 1024, 1026)),),  # owners of signals, leases, notices
+        "ioctl": (_Values(1, among=_IOCTLS),),
+        "close_range": (_Values(2, among=(0, _CLOSE_RANGE_CLOEXEC)),),  # not with descriptors of a thread's own
     }
 
 
@@ -110,12 +120,15 @@ def assemble(machine: str, pid: int) -> bytes:
         _instruction(_LOAD, _NUMBER),
         *_when(_GREATER, LAST, _ERROR | errno.ENOSYS),
         *_when(_EQUAL, number["clone3"], _ERROR | errno.ENOSYS),  # its flags lie in memory; libraries then use clone
+        # It reserves disk space beyond every limit; libraries then write.
+        *_when(_EQUAL, number["fallocate"], _ERROR | errno.EOPNOTSUPP),
     ]
     for name in DENIED:
         if name in number:
             program += _when(_EQUAL, number[name], _ERROR | errno.EPERM)
-    for name, values in _by_argument(pid).items():
-        program += _skip_unless(number[name], _check(values))
+    for name, conditions in _by_argument(pid).items():
+        checks = [part for values in conditions for part in _check(values)]
+        program += _skip_unless(number[name], [*checks, _instruction(_RETURN, _ALLOW)])
     program += _skip_unless(number["clone"], _clone_check())
     return b"".join([*program, _instruction(_RETURN, _ALLOW)])
 
@@ -128,6 +141,10 @@ def _when(test: int, value: int, result: int) -> list[bytes]:
     return [_instruction(test, value, when_false=1), _instruction(_RETURN, result)]
 
 
+def _unless(test: int, value: int, result: int) -> list[bytes]:
+    return [_instruction(test, value, when_true=1), _instruction(_RETURN, result)]
+
+
 def _skip_unless(number: int, check: list[bytes]) -> list[bytes]:
     return [_instruction(_EQUAL, number, when_false=len(check)), *check]
 
@@ -137,15 +154,20 @@ def _load_argument(index: int) -> bytes:
 
 
 def _check(values: _Values) -> list[bytes]:
-    listed, other = (_ALLOW, _ERROR | errno.EPERM) if values.among else (_ERROR | errno.EPERM, _ALLOW)
-    tests = [part for value in values.among or values.but for part in _when(_EQUAL, value, listed)]
-    return [_load_argument(values.argument), *tests, _instruction(_RETURN, other)]
+    """Deny the call, or go on after the last instruction."""
+    denied = _ERROR | errno.EPERM
+    if not values.among:
+        return [_load_argument(values.argument), *(part for each in values.but for part in _when(_EQUAL, each, denied))]
+    left = len(values.among)
+    tests = [_instruction(_EQUAL, each, when_true=left - place) for place, each in enumerate(values.among)]
+    return [_load_argument(values.argument), *tests, _instruction(_RETURN, denied)]
 
 
 def _clone_check() -> list[bytes]:
-    """Threads are allowed, processes are not."""
+    """Threads are allowed that share the descriptors, so that the parent sees them; processes are not."""
     return [
         _load_argument(0),
-        *_when(_ANY_BIT, _CLONE_THREAD, _ALLOW),
-        _instruction(_RETURN, _ERROR | errno.EPERM),
+        *_unless(_ANY_BIT, _CLONE_THREAD, _ERROR | errno.EPERM),
+        *_unless(_ANY_BIT, _CLONE_FILES, _ERROR | errno.EPERM),
+        _instruction(_RETURN, _ALLOW),
     ]
