@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from tapedeck.errors import CommandFailed
 COMMAND = "tapedeck"
 INSTALL = "https://github.com/tapedeck/tapedeck/blob/main/docs/operate/install.md"
 LINES = 12  # of an error that are told
+_PROGRESS = re.compile(r"\d+ s: .*|[A-Z]\w+ \S+: \d+/(\d+|\?) .*|\S+: checking for \d+ s")
+"""Lines by which a command says on standard error that it works: they are no part of an error."""
 
 
 def command_path() -> str:
@@ -36,10 +39,14 @@ def run_command(home: Path, words: Sequence[str], timeout: float | None = None) 
     except subprocess.TimeoutExpired:
         raise CommandFailed(f"`tapedeck {words[0]}`: not done after {timeout:g} s; allow more time") from None
     if done.returncode != 0:
-        lines = [line.removeprefix("error: ") for line in done.stderr.strip().splitlines()[-LINES:]]
-        text = "\n".join(lines) or f"exit code {done.returncode}"
-        raise CommandFailed(f"`tapedeck {words[0]}`: {text}")
+        raise CommandFailed(f"`tapedeck {words[0]}`: {_error(done.stderr) or f'exit code {done.returncode}'}")
     return done.stdout
+
+
+def _error(text: str) -> str:
+    """The last lines that a command has said, without those that tell its progress."""
+    lines = [line for line in text.strip().splitlines() if not _PROGRESS.fullmatch(line)]
+    return "\n".join(line.removeprefix("error: ") for line in lines[-LINES:])
 
 
 def run_json(home: Path, words: Sequence[str], timeout: float | None = None) -> Any:

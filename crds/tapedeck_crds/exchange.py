@@ -8,10 +8,9 @@ from pydantic import AfterValidator, Field
 
 from tapedeck_crds.base import Model, SymbolPattern
 from tapedeck_crds.intervals import Interval
+from tapedeck_crds.patterns import ADDRESS
 
 Channel = Literal["trades", "bars", "ticker"]
-
-ADDRESS = r"://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~/:-]*)?$"
 
 
 class Endpoints(Model):

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from tapedeck_crds.patterns import IN_WORDS
 from tapedeck_crds.text import quoted
 
 PROBLEMS_MAX = 20  # lines of a message
@@ -81,5 +82,6 @@ def _expected(message: str, context: Mapping[str, Any]) -> str:
     text = message.removeprefix("Value error, ").removeprefix("Input should be ")
     text = text.removeprefix("expected ")
     if "pattern" in context:
-        text = f"text that matches {context['pattern']}"
+        pattern = context["pattern"]
+        text = IN_WORDS.get(pattern) or f"text that matches {pattern}"
     return text

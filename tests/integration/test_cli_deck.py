@@ -50,7 +50,7 @@ def test_a_deck_from_up_to_down(tmp_path: Path) -> None:
 
         state = json.loads(_tapedeck(tmp_path, "status", "-o", "json").stdout)
         assert (state["running"], state["gateway"]) == (True, page)
-        assert state["parts"] == {"page": "ok", "broker": "ok", "database": "ok"}
+        assert state["parts"] == {"page": "ok", "broker": "ok", "database": "ok", "recorder": "ok"}
         status = _tapedeck(tmp_path, "status")
         assert (status.returncode, status.stderr) == (0, "")
         assert page in status.stdout

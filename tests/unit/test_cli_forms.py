@@ -75,10 +75,12 @@ def test_parts_have_names_and_logs(running: None, run: Run, monkeypatch: pytest.
     monkeypatch.setattr(deck, "_parts", lambda _: dict.fromkeys(("page", "broker", "database"), "ok"))
     trouble = {f"part {number}": "it waits" for number in range(12)}
     monkeypatch.setattr("tapedeck_deck.embedded.problems.read_problems", lambda _: trouble)
-    assert run("status", "-o", "name").stdout == "page\nbroker\ndatabase\ntraces\n"
+    assert run("status", "-o", "name").stdout == "page\nbroker\ndatabase\nrecorder\ntraces\n"
     plain, wide = run("status").stdout, run("status", "-o", "wide").stdout
-    assert "broker     ok      127.0.0.1:9092 (account: reader)\n" in plain
-    assert "unhealthy: 2 more; `tapedeck status -o wide` lists all\n" in plain
+    lines = [line.split() for line in plain.splitlines()]
+    assert ["broker", "ok", "127.0.0.1:9092", "(account:", "reader)"] in lines
+    assert ["recorder", "does", "not", "run"] in lines
+    assert "unhealthy: 3 more; `tapedeck status -o wide` lists all\n" in plain
     assert "tapedeck logs" not in plain.partition("unhealthy")[0]
     (page,) = (line for line in wide.splitlines() if line.startswith("page "))
     assert page.endswith("tapedeck logs gateway")

@@ -6,6 +6,7 @@ import io
 import json
 import math
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -13,8 +14,17 @@ from tapedeck_crds.json import Json
 from tapedeck_deck.cli.scrapes import Scrape, ScrapeChange, parse
 from tapedeck_deck.cli.top import view
 from tapedeck_deck.cli.top.disk import DiskUse, disk_use
-from tapedeck_deck.cli.top.processes import ProcessUse
-from tapedeck_deck.cli.top.state import DeckState, GatewayRow, RecorderRow, ResourceRow, recorder_row, resource_row
+from tapedeck_deck.cli.top.layout import shares
+from tapedeck_deck.cli.top.processes import ProcessMeter, ProcessUse
+from tapedeck_deck.cli.top.state import (
+    DeckMeter,
+    DeckState,
+    GatewayRow,
+    RecorderRow,
+    ResourceRow,
+    recorder_row,
+    resource_row,
+)
 
 LATENESS = "tapedeck_replay_lateness_seconds"
 
@@ -96,6 +106,65 @@ def test_the_text_has_everything_and_nothing_that_a_terminal_obeys() -> None:
     assert ["market.bars", "12", "61.0"] in lines
     assert ["database", "(6", "processes)", "2", "2.0", "GiB"] in lines
     assert text.index("replay/tape") < text.index("backtest/team/sma"), "those at work first"
+
+
+def shown(height: int | None, rows: int) -> list[str]:
+    """The lines of a deck with so many resources, on a terminal of a height."""
+    from rich.console import Console
+
+    more = [ResourceRow("Backtest", "default", f"b{n:02}", "Complete") for n in range(rows)]
+    bad = [
+        ResourceRow("Feed", "default", "bad", "Failed", message="no such\nfile\x1b[2J"),
+        ResourceRow("Feed", "default", "some", "Degraded", message="3 rows refused"),
+    ]
+    found = state()
+    wanted = DeckState(
+        found.at, [*more, *bad, *found.resources], found.recorder, found.gateway, found.processes, found.disk, {}
+    )  # fmt: skip
+    console = Console(width=140, record=True, file=io.StringIO(), force_terminal=False)
+    console.print(view.render(wanted, height))
+    return [line.rstrip() for line in console.export_text().splitlines()]
+
+
+def test_rows_are_limited_to_the_height_of_the_terminal() -> None:
+    lines = shown(30, 60)
+    assert len(lines) <= 30
+    assert any(line.startswith("market.bars") for line in lines), "the recorder's table is in sight"
+    assert any(line.startswith("database (6 processes)") for line in lines)
+    assert any(line.endswith(" more") for line in lines)
+    names = [line.split()[0] for line in lines if line.startswith(("replay/", "feed/", "backtest/"))]
+    assert names[:3] == ["replay/tape", "feed/bad", "feed/some"], "then those that need attention"
+    assert len(shown(None, 60)) > 70 and not any(line.endswith(" more") for line in shown(None, 60))
+
+
+def test_messages_of_failures_and_disk_by_part_are_shown() -> None:
+    lines = shown(None, 1)
+    assert "feed/bad: Failed: no such file\\x1b[2J" in lines
+    assert "feed/some: Degraded: 3 rows refused" in lines
+    assert ["kafka", "3.0", "GiB"] in [line.split() for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("lines", "wanted", "found"),
+    [(10, [3, 4], [3, 4]), (10, [50, 2, 50], [4, 2, 4]), (0, [1, 2], [0, 0]), (-5, [1], [0]), (9, [0, 20], [0, 9])],
+)
+def test_shares_of_lines(lines: int, wanted: list[int], found: list[int]) -> None:
+    assert shares(lines, wanted) == found
+
+
+def test_a_deck_that_was_started_again_has_new_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Home:
+        pid = 1
+
+        def running(self) -> Json:
+            return {"pid": self.pid}
+
+    monkeypatch.setattr(ProcessMeter, "look", lambda self, _: [ProcessUse("deck", self.daemon)])
+    home: Any = Home()
+    meter = DeckMeter(home, cast(Any, None))
+    assert [use.pid for use in meter.look_at_processes({})] == [1]
+    home.pid = 2
+    assert [use.pid for use in meter.look_at_processes({})] == [2]
 
 
 def test_json_has_no_infinity() -> None:

@@ -134,6 +134,18 @@ def test_files_are_imported_where_the_deck_is_local(tmp_path: Path, tapedeck_com
         tapedeck.connect("http://other.example").import_files("a.csv")
 
 
+def test_progress_is_no_part_of_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    progress = [f"{number} s: reading the files" for number in range(2, 40, 2)]
+    lines = ["error: a.csv: no such file", "Feed mine: 3/? 1,000 bars", *progress, "nothing was imported"]
+    program = tmp_path / "tapedeck"
+    program.write_text(f"#!{sys.executable}\nimport sys\nsys.exit({chr(10).join(lines)!r})\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(command, "command_path", lambda: str(program))
+    with pytest.raises(errors.CommandFailed) as failure:
+        command.run_command(tmp_path, ["import", "a.csv"])
+    assert str(failure.value) == "`tapedeck import`: a.csv: no such file\nnothing was imported"
+
+
 def test_the_words_of_an_import() -> None:
     words = import_words(["a b.csv"], {"columns": ["ts", "-"], "map": {"open": 3}, "adjust": True}, dry_run=False)
     assert words == ["import", "--yes", "--columns", "ts,-", "--map", "open=3", "--adjust", "--", "a b.csv"]

@@ -23,9 +23,9 @@ from tapedeck_crds.errors import InvalidInput
 from tapedeck_crds.report import FeedReport, Report
 from tapedeck_crds.resource import Column
 from tapedeck_crds.text import printable, quoted
-from tapedeck_deck.cli.context import print_note
 from tapedeck_deck.cli.logs import print_files
 from tapedeck_deck.cli.output import JSON, YAML, OutputFormat, as_text
+from tapedeck_deck.cli.printing import print_note
 from tapedeck_deck.cli.text_table import TextTable, row
 from tapedeck_recorder.rows.batch import storable_text
 from tapedeck_recorder.rows.copy_binary import point_row, run_trade_row, ticker_row, trade_row

@@ -11,7 +11,8 @@ from typer.core import TyperGroup
 from tapedeck_crds.errors import TapedeckError
 from tapedeck_deck.cli import INTERRUPTED
 from tapedeck_deck.cli.commands import deck, files, objects, runs, show, store
-from tapedeck_deck.cli.context import HomeOption, WrongArgument, print_note, resolve_home
+from tapedeck_deck.cli.context import HomeOption, WrongArgument, resolve_home
+from tapedeck_deck.cli.printing import print_note, print_text
 
 
 class CommandGroup(TyperGroup):
@@ -51,7 +52,7 @@ def _print_version(asked: bool) -> None:
     if asked:
         from tapedeck_common.version import VERSION
 
-        print(f"tapedeck {VERSION}")
+        print_text(f"tapedeck {VERSION}")
         raise typer.Exit
 
 
@@ -86,7 +87,7 @@ def root(
     if context.invoked_subcommand is None:
         from tapedeck_deck.cli.next_steps import next_steps, step_lines
 
-        print("\n".join(step_lines(next_steps(resolve_home(home)))))
+        print_text("\n".join(step_lines(next_steps(resolve_home(home)))))
 
 
 for _command in (

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from tapedeck_crds.kinds import KINDS
-from tapedeck_deck.cli.context import NOT_RUNNING, print_note
+from tapedeck_deck.cli.context import NOT_RUNNING
+from tapedeck_deck.cli.printing import print_note, print_text
 from tapedeck_deck.cli.progress import PROGRESS_SECONDS
 from tapedeck_deck.embedded.backup_archive import Manifest, sizes
 from tapedeck_deck.embedded.errors import DeckError
@@ -36,7 +37,7 @@ def backup(home: StateDir, file: Path) -> None:
 
     with interruptible(signal.SIGTERM):  # removes unfinished files
         manifest, size = back_up(home, file.absolute(), BackupProgress())
-    print(f"{file}: {_content(manifest)}, {size_text(size)}; it holds the deck's Secrets: only you can read it")
+    print_text(f"{file}: {_content(manifest)}, {size_text(size)}; it holds the deck's Secrets: only you can read it")
 
 
 def restore(home: StateDir, file: Path) -> None:
@@ -45,7 +46,7 @@ def restore(home: StateDir, file: Path) -> None:
 
     with interruptible(signal.SIGTERM):
         manifest = restore_home(file.absolute(), home, BackupProgress())
-    print(f"{home.root}: {_content(manifest)}, as of {manifest.made_at}, {size_text(sizes(manifest.parts))}")
+    print_text(f"{home.root}: {_content(manifest)}, as of {manifest.made_at}, {size_text(sizes(manifest.parts))}")
     print_note(
         "topics begin empty, and runs that had not ended begin again; "
         f"next: `tapedeck up --home {home.root}` starts the deck"

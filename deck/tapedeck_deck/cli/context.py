@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tapedeck_crds.text import printable
+from tapedeck_deck.cli.printing import print_note
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.state_dir import StateDir
 
@@ -35,11 +34,6 @@ NamespaceOption = Annotated[str, typer.Option("--namespace", "-n", metavar="NAME
 def resolve_home(option: Path | None) -> StateDir:
     """The deck's folder: the option, else TAPEDECK_HOME, else .tapedeck in the current folder."""
     return StateDir.at(option or os.environ.get("TAPEDECK_HOME") or DEFAULT_HOME)
-
-
-def print_note(text: str) -> None:
-    """Print a line on standard error: standard output holds only data."""
-    print(printable(text, keep="\n\t"), file=sys.stderr)
 
 
 class WrongArgument(DeckError):

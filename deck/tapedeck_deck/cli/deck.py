@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tapedeck_crds.json import Json
-from tapedeck_crds.text import printable
-from tapedeck_deck.cli.context import NOT_RUNNING, note_if_not_running, open_objects, print_note
+from tapedeck_deck.cli.context import NOT_RUNNING, note_if_not_running, open_objects
 from tapedeck_deck.cli.examples import EXAMPLES, WRITE
 from tapedeck_deck.cli.output import print_lines
+from tapedeck_deck.cli.printing import print_note, print_text
 from tapedeck_deck.cli.progress import ProgressLines, shown_progress
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.state_dir import StateDir
 
 if TYPE_CHECKING:
     from tapedeck_deck.cli.health import Finding
+    from tapedeck_deck.cli.health_look import PodsLook
 
 CHECK_SECONDS = 2.0
 SHOWN_FACTS = ("pid", "started", "gateway", "broker", "kafka", "dsn", "prometheus", "traces")
@@ -49,7 +50,7 @@ def up(
     """
     facts = home.running()
     if facts is not None:
-        print(f"the deck is already running: {facts['gateway']}")
+        print_text(f"the deck is already running: {facts['gateway']}")
         other = port not in (0, urlsplit(facts["gateway"]).port) or traces not in ("", facts.get("traces"))
         if origins or other or (metrics and "prometheus" not in facts):
             print_note(
@@ -71,11 +72,11 @@ def up(
             timeout=timeout,
             on_awaited=lambda awaited: show(f"waiting for {awaited}"),
         )
-    print(f"the deck is running after {time.monotonic() - started:.1f} s: {facts['gateway']}")
+    print_text(f"the deck is running after {time.monotonic() - started:.1f} s: {facts['gateway']}")
     if metrics:
-        print(f"Prometheus: {facts['prometheus']}")
+        print_text(f"Prometheus: {facts['prometheus']}")
     if "traces" in facts:
-        print(f"traces: {facts['traces']}")
+        print_text(f"traces: {facts['traces']}")
     if not EXAMPLES.exists():
         print_note(f"first: {WRITE}")
     print_note(
@@ -91,7 +92,7 @@ def prefetch() -> None:
     what = f"downloading Kafka {jars.KAFKA}"
     with shown_progress(what) as show:
         done = jars.prefetch(lambda size: show(f"{what}: {size / 2**20:.0f} MiB"))
-    print(f"Kafka {jars.KAFKA} is {'downloaded to' if done else 'already in'} {jars.jar_folder()}")
+    print_text(f"Kafka {jars.KAFKA} is {'downloaded to' if done else 'already in'} {jars.jar_folder()}")
 
 
 def require_prefetched() -> None:
@@ -127,7 +128,9 @@ def _check_metrics(metrics: bool) -> None:
 def down(home: StateDir) -> None:
     """Stop the deck. Its data is kept."""
     stopped = stop_shown(home)
-    print(f"the deck is stopped; its data is kept in {home.root}" if stopped else f"no deck is running in {home.root}")
+    print_text(
+        f"the deck is stopped; its data is kept in {home.root}" if stopped else f"no deck is running in {home.root}"
+    )
 
 
 def stop_shown(home: StateDir) -> bool:
@@ -139,7 +142,7 @@ def stop_shown(home: StateDir) -> bool:
 
 
 def status(home: StateDir) -> Json:
-    """The state of the deck. ``parts`` maps broker, database and page to ``ok`` or an error.
+    """The state of the deck. ``parts`` maps page, broker, database, recorder and Prometheus to ``ok`` or an error.
 
     ``problems`` says what keeps parts of a running deck from their work, ``unhealthy`` all that is, with what to do,
     and ``sandbox`` what the sandbox of users' code lacks on this machine.
@@ -156,44 +159,50 @@ def status(home: StateDir) -> Json:
                 documents = objects.list_current()
         except (DeckError, OSError) as error:  # also a full or read-only disk: the rest can still be said
             problems["objects"] = describe(error)
+    from tapedeck_deck.cli.health_look import look_at_pods
+
+    look = look_at_pods(documents) if facts else None
     parts = _parts(facts) if facts else {}
+    if look is not None:
+        parts = _with_recorder(parts, look.recorder_state())
     return {
         "home": str(home.root),
         "running": facts is not None,
         "parts": parts,
         "problems": problems,
-        "unhealthy": [asdict(each) for each in _findings(home, parts, problems, documents)],
+        "unhealthy": [asdict(each) for each in _findings(home, parts, problems, documents, look, facts)],
         "resources": _phases(documents),
         "sandbox": available().warning(),
         **({name: facts.get(name) for name in SHOWN_FACTS} if facts else {}),
+        **({"recorder": look.recorder_address} if look else {}),
     }
 
 
 def part_names(state: Json) -> list[str]:
     """The parts of a deck that runs."""
-    return [*state["parts"], *(name for name in BESIDE if state.get(name))]
+    return [*state["parts"], *(name for name in BESIDE if state.get(name) and name not in state["parts"])]
 
 
 def print_status(home: StateDir, state: Json, *, wide: bool = False) -> None:
     """Print the state as text; a ``wide`` one names the log of each part, and all that is unhealthy."""
-    print(f"folder    {state['home']}" + ("" if home.root.exists() else " (does not exist)"))
+    print_text(f"folder    {state['home']}" + ("" if home.root.exists() else " (does not exist)"))
     if not state["running"]:
         note_if_not_running(home)
     else:
         minutes = (time.time() - state["started"]) / 60
-        print(f"deck      up for {minutes:.0f} min, pid {state['pid']}")
+        print_text(f"deck      up for {minutes:.0f} min, pid {state['pid']}")
         print_lines(_part_lines(state, wide))
     if state["sandbox"]:
-        print(f"warning: {state['sandbox']}")
+        print_text(f"warning: {state['sandbox']}")
     for kind, phases in state["resources"].items():
-        print(f"{kind}: " + ", ".join(f"{count} {phase}" for phase, count in phases.items()))
+        print_text(f"{kind}: " + ", ".join(f"{count} {phase}" for phase, count in phases.items()))
     unhealthy = state["unhealthy"]
     shown = len(unhealthy) if wide else UNHEALTHY_MAX
     for each in unhealthy[:shown]:
-        print(printable(f"unhealthy: {each['what']}: {each['problem']}"))
-        print(printable(f"  do: {each['do']}"))
+        print_text(f"unhealthy: {each['what']}: {each['problem']}")
+        print_text(f"  do: {each['do']}")
     if len(unhealthy) > shown:
-        print(f"unhealthy: {len(unhealthy) - shown} more; `tapedeck status -o wide` lists all")
+        print_text(f"unhealthy: {len(unhealthy) - shown} more; `tapedeck status -o wide` lists all")
 
 
 def _part_lines(state: Json, wide: bool) -> list[str]:
@@ -202,7 +211,7 @@ def _part_lines(state: Json, wide: bool) -> list[str]:
 
     broker = f"{state['broker']} (account: {state['kafka']})"
     addresses = {**state, "page": state["gateway"], "broker": broker, "database": state["dsn"]}
-    rows = [[name, state["parts"].get(name, ""), addresses[name]] for name in part_names(state)]
+    rows = [[name, state["parts"].get(name, ""), addresses.get(name) or ""] for name in part_names(state)]
     if not wide:
         return TextTable(["part", "state", "address"]).lines(rows, header=False)
     logs = [f"tapedeck logs {LOG_OF[row[0]]}" if row[0] in LOG_OF else "" for row in rows]
@@ -237,28 +246,34 @@ def migrate(home: StateDir) -> int:
     return 1 if done.returncode else 0
 
 
-def _findings(home: StateDir, parts: Json, problems: dict[str, str], documents: list[Json]) -> list[Finding]:
+def _findings(
+    home: StateDir,
+    parts: Json,
+    problems: dict[str, str],
+    documents: list[Json],
+    look: PodsLook | None,
+    facts: Json | None,
+) -> list[Finding]:
     from tapedeck_crds.kinds import KINDS
     from tapedeck_deck.cli import health
-    from tapedeck_deck.cli.scrapes import scrape_all
+    from tapedeck_deck.cli.health_look import firing_alerts
 
-    urls = {d["metadata"]["uid"]: d["status"]["url"] for d in documents if parts and _is_recorder(d)}
     free = shutil.disk_usage(home.root).free if home.root.exists() else health.FREE_BYTES_MIN
+    prometheus = (facts or {}).get("prometheus")
     return [
         *health.of_parts(parts),
         *health.of_problems(problems),
         *health.of_disk(free, str(home.root)),
-        *health.of_recorder(scrape_all(urls).values()),
+        *(look.findings(facts["dsn"]) if look and facts else []),
         *health.of_resources(document for document in documents if document["kind"] in KINDS),
+        *(firing_alerts(prometheus) if prometheus else []),
     ]
 
 
-def _is_recorder(document: Json) -> bool:
-    """Whether this is a recorder's pod that answers."""
-    labels = document["metadata"].get("labels") or {}
-    status = document.get("status") or {}
-    is_own = document["kind"] == "Pod" and labels.get("app.kubernetes.io/name") == "recorder"
-    return is_own and status.get("phase") == "Running" and "url" in status
+def _with_recorder(parts: Json, state: str) -> Json:
+    """The parts with the recorder behind those that it needs, and before what runs beside the deck."""
+    beside = {name: parts[name] for name in BESIDE if name in parts}
+    return {**{name: part for name, part in parts.items() if name not in beside}, "recorder": state, **beside}
 
 
 def _phases(documents: list[Json]) -> dict[str, Json]:
@@ -273,12 +288,15 @@ def _phases(documents: list[Json]) -> dict[str, Json]:
 
 
 def _parts(facts: Json) -> Json:
-    page = urlsplit(facts["gateway"])
+    from tapedeck_deck.cli.health_look import host_and_port
+
+    prometheus = facts.get("prometheus")
     host, _, port = facts["broker"].rpartition(":")
     return {
-        "page": _port_state(page.hostname or "", page.port or 80),
+        "page": _port_state(*host_and_port(facts["gateway"])),
         "broker": _port_state(host, int(port)),
         "database": _database_state(facts["dsn"]),
+        **({"prometheus": _port_state(*host_and_port(prometheus))} if prometheus else {}),
     }
 
 

@@ -10,8 +10,9 @@ from rich.console import Console
 from tapedeck_crds.json import Json
 from tapedeck_crds.resource import is_finished
 from tapedeck_deck.cli.changes import apply
-from tapedeck_deck.cli.context import NOT_RUNNING, open_objects, print_note
+from tapedeck_deck.cli.context import NOT_RUNNING, open_objects
 from tapedeck_deck.cli.kinds import find
+from tapedeck_deck.cli.printing import print_note
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.state_dir import StateDir

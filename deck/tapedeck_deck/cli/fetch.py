@@ -13,10 +13,11 @@ from rich.console import Console
 from tapedeck_crds.base import format_ms, parse_time
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import API_VERSION
-from tapedeck_deck.cli.context import NOT_RUNNING, print_note
+from tapedeck_deck.cli.context import NOT_RUNNING
 from tapedeck_deck.cli.feed_runs import run_feeds
 from tapedeck_deck.cli.moments import parse_moment, parse_span
 from tapedeck_deck.cli.offers import NoOffer, offers_of, size
+from tapedeck_deck.cli.printing import print_note
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.state_dir import StateDir

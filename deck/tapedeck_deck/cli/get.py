@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tapedeck_crds.json import Json
-from tapedeck_deck.cli.context import fail_with, print_errors, print_note
+from tapedeck_deck.cli.context import fail_with, print_errors
 from tapedeck_deck.cli.kinds import (
     MissingObject,
     NamedObject,
@@ -19,6 +19,7 @@ from tapedeck_deck.cli.kinds import (
     parse_targets,
 )
 from tapedeck_deck.cli.output import DOCUMENTS, NAME, TABLE, WIDE, YAML, as_text
+from tapedeck_deck.cli.printing import print_note, print_text
 from tapedeck_deck.cli.text_table import TextTable, row
 from tapedeck_deck.embedded.objects import Objects
 
@@ -72,10 +73,10 @@ class ObjectPrinter:
     def show(self, documents: list[Json], *, single: bool) -> None:
         """Print all objects at once: a table for each kind, or one JSON or YAML document."""
         if self._format in DOCUMENTS:
-            print(as_text(documents[0] if single else list_of(documents), self._format))
+            print_text(as_text(documents[0] if single else list_of(documents), self._format))
         elif self._format == NAME:
             for document in documents:
-                print(label(document))
+                print_text(label(document))
         else:
             self._show_tables(documents)
 
@@ -84,18 +85,20 @@ class ObjectPrinter:
         if self._format in (TABLE, WIDE):
             has_header = document["kind"] in self._tables
             for line in self._lines(document["kind"], [document], header=not has_header):
-                print(line, flush=True)
+                print_text(line, flush=True)
         else:
             if self._format == YAML:
-                print("---")
-            print(label(document) if self._format == NAME else as_text(document, self._format), flush=True)
+                print_text("---")
+            print_text(label(document) if self._format == NAME else as_text(document, self._format), flush=True)
 
     def _show_tables(self, documents: list[Json]) -> None:
         present = [kind for kind in self._kinds if any(d["kind"] == kind for d in documents)]
         for number, kind in enumerate(present):
             if number:
-                print()
-            print("\n".join(self._lines(kind, [d for d in documents if d["kind"] == kind], header=True)), flush=True)
+                print_text()
+            print_text(
+                "\n".join(self._lines(kind, [d for d in documents if d["kind"] == kind], header=True)), flush=True
+            )
 
     def _lines(self, kind: str, documents: list[Json], *, header: bool) -> list[str]:
         columns = [c for c in columns_of(kind) if c.priority == 0 or self._format == WIDE]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -11,8 +10,8 @@ from typing import IO
 
 from tapedeck_crds.json import Json
 from tapedeck_crds.resource import FINAL_PHASES
-from tapedeck_crds.text import printable
 from tapedeck_deck.cli.kinds import owned_pods
+from tapedeck_deck.cli.printing import print_text
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.state_dir import StateDir
@@ -34,9 +33,9 @@ def print_files(paths: list[Path], tail: int | None) -> dict[Path, int]:
         with path.open("rb") as log:
             lines = log if tail is None else deque(log, maxlen=tail)
             for line in lines:
-                sys.stdout.write(printable(line.decode("utf-8", "replace"), keep="\n\t"))
+                print_text(line.decode("utf-8", "replace"), end="")
             read[path] = log.tell()
-    sys.stdout.flush()
+    print_text(end="", flush=True)
     return read
 
 
@@ -51,8 +50,8 @@ def follow(paths: Callable[[], list[Path]], ended: Callable[[], bool], read: dic
                     open_logs[path] = path.open(encoding="utf-8", errors="replace", newline="")
                     open_logs[path].seek(read.get(path, 0))
                 while part := open_logs[path].read(CHUNK):
-                    sys.stdout.write(printable(part, keep="\n\t"))
-            sys.stdout.flush()
+                    print_text(part, end="")
+            print_text(end="", flush=True)
             if last:
                 return
             last = ended()  # read once more after the end, for lines that were written just before it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from tapedeck_crds.json import Json
+from tapedeck_deck.cli.printing import print_text
 
 
 class OutputFormat(StrEnum):
@@ -60,15 +62,43 @@ ListForm = Annotated[str, _output(TEXT, YAML, JSON, NAME)]
 def print_lines(lines: Iterable[str]) -> None:
     """Print each line; nothing where there is none."""
     for line in lines:
-        print(line)
+        print_text(line)
+
+
+def is_shown(text: str) -> bool:
+    """Whether a terminal shows the text as it is; it would obey what is not printable, so that is escaped."""
+    return text.replace("\n", "").isprintable()
+
+
+def as_json_line(value: Any) -> str:
+    """JSON on one line, in ASCII where a terminal would obey a character of it. Raises ValueError for infinity."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return text if is_shown(text) else json.dumps(value, allow_nan=False)
+
+
+def as_yaml_line(value: Any) -> str:
+    """YAML on one line with its end, with escapes where a terminal would obey a character."""
+    import yaml
+
+    options: dict[str, Any] = {"default_flow_style": True, "width": math.inf, "sort_keys": False}
+    text: str = yaml.safe_dump(value, allow_unicode=True, **options)
+    return text if is_shown(text) else yaml.safe_dump(value, **options)
+
+
+def as_yaml_stream(documents: Iterable[Json]) -> str:
+    """Documents of YAML one after another, with escapes where a terminal would obey a character."""
+    import yaml
+
+    found = [*documents]
+    text = yaml.safe_dump_all(found, sort_keys=False, allow_unicode=True)
+    return text if is_shown(text) else yaml.safe_dump_all(found, sort_keys=False)
 
 
 def as_text(value: Json | list[Json], output: str) -> str:
     """JSON or YAML of a value, with its keys in their own order."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    is_printable = text.replace("\n", "").isprintable()  # a terminal would obey what is not, so that is escaped
     if output == JSON:
-        return text if is_printable else json.dumps(value, indent=2)
+        return text if is_shown(text) else json.dumps(value, indent=2)
     import yaml
 
     class Readable(yaml.SafeDumper):
@@ -78,4 +108,4 @@ def as_text(value: Json | list[Json], output: str) -> str:
             return self.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
     Readable.add_representer(str, Readable.represent_text)
-    return yaml.dump(value, Dumper=Readable, sort_keys=False, allow_unicode=is_printable, width=110).rstrip("\n")
+    return yaml.dump(value, Dumper=Readable, sort_keys=False, allow_unicode=is_shown(text), width=110).rstrip("\n")

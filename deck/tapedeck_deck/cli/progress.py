@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
-from tapedeck_deck.cli.context import print_note
+from tapedeck_deck.cli.printing import escaped, print_note
 
 PROGRESS_SECONDS = 2.0
 
@@ -53,8 +53,8 @@ def shown_progress(what: str) -> Iterator[Callable[[str], None]]:
 
     console = Console(stderr=True)
     if console.is_terminal and not console.is_dumb_terminal:
-        with console.status(f"{escape(what)} …") as status:
-            yield lambda text: status.update(f"{escape(text)} …")
+        with console.status(f"{escape(escaped(what))} …") as status:
+            yield lambda text: status.update(f"{escape(escaped(text))} …")
     else:
         with ProgressLines(what) as lines:
             yield lines.update

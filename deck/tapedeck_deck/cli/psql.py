@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from psycopg import conninfo
 
-from tapedeck_deck.cli.context import print_note
+from tapedeck_deck.cli.printing import print_note
 from tapedeck_deck.cli.sql import run_sql
 from tapedeck_deck.cli.store_query import APPLICATION_NAME
 from tapedeck_deck.embedded.errors import DeckError

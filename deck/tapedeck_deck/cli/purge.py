@@ -6,12 +6,11 @@ import os
 import shutil
 import sys
 
-import typer
-
 from tapedeck_crds.kinds import KINDS
 from tapedeck_deck.cli.backup import size_text
-from tapedeck_deck.cli.context import open_objects, print_note
+from tapedeck_deck.cli.context import open_objects
 from tapedeck_deck.cli.deck import stop_shown
+from tapedeck_deck.cli.printing import ask, print_note, print_text
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.private_files import owned_folder
 from tapedeck_deck.embedded.state_dir import StateDir
@@ -23,7 +22,7 @@ def purge(home: StateDir, *, confirmed: bool) -> None:
     _ask(home, "remove the folder with resources, bars, results and settings", confirmed)
     _stop(home)
     shutil.rmtree(home.root)
-    print(f"{home.root} is removed")
+    print_text(f"{home.root} is removed")
 
 
 def reset(home: StateDir, *, confirmed: bool) -> bool:
@@ -42,7 +41,7 @@ def reset(home: StateDir, *, confirmed: bool) -> bool:
             shutil.rmtree(path)
         else:
             path.unlink()
-    print(f"{home.root} is empty but for its settings")
+    print_text(f"{home.root} is empty but for its settings")
     return was_running
 
 
@@ -64,7 +63,7 @@ def _ask(home: StateDir, what: str, confirmed: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise DeckError("nothing was removed: standard input is no terminal to answer on; add --yes to remove it")
-    if not typer.confirm(f"{what}?", err=True):
+    if not ask(f"{what}?"):
         raise DeckError("nothing was removed")
 
 

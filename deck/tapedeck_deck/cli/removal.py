@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 
-import typer
-
 from tapedeck_common.market import recorded_market
 from tapedeck_common.store.removal import RowSelection, SelectedRows, remove_rows, selected_rows
 from tapedeck_crds.base import format_ms
 from tapedeck_crds.json import Json
 from tapedeck_crds.resource import is_finished
-from tapedeck_deck.cli.context import open_objects, print_note
+from tapedeck_deck.cli.context import open_objects
+from tapedeck_deck.cli.printing import ask, print_note, print_text
 from tapedeck_deck.cli.store_query import connect, reader_dsn, snapshot, store_errors
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.postgres import Postgres
@@ -34,7 +33,7 @@ def remove(home: StateDir, selection: RowSelection, *, confirmed: bool) -> None:
     # The owner of the tables: no workload's role may delete.
     with store_errors(), connect(Postgres(home.database).dsn()) as connection:
         removed = remove_rows(connection, selection)
-    print(f"{_counted(removed, selection)} removed")
+    print_text(f"{_counted(removed, selection)} removed")
     print_note("results of runs and transforms stay, and so do records on topics; reload open charts of the page")
 
 
@@ -68,7 +67,7 @@ def _writers(home: StateDir, selection: RowSelection) -> list[str]:
 def _ask(rows: int, selection: RowSelection) -> None:
     if not sys.stdin.isatty():
         raise DeckError("nothing was removed: standard input is no terminal to answer on; add --yes to remove them")
-    if not typer.confirm(f"remove {_counted(rows, selection)}?", err=True):
+    if not ask(f"remove {_counted(rows, selection)}?"):
         raise DeckError("nothing was removed")
 
 

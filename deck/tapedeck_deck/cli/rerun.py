@@ -14,7 +14,8 @@ from rich.console import Console
 from tapedeck_crds.json import Json
 from tapedeck_crds.parse import parse_resource
 from tapedeck_crds.repeat import StoredRun, repeat_obstacle, repeated_manifests
-from tapedeck_deck.cli.context import NOT_RUNNING, open_objects, print_note
+from tapedeck_deck.cli.context import NOT_RUNNING, open_objects
+from tapedeck_deck.cli.printing import print_note
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Objects
 from tapedeck_deck.embedded.state_dir import StateDir

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any, TextIO
 
-from tapedeck_deck.cli.context import print_note
-from tapedeck_deck.cli.output import CSV, JSON, TABLE, YAML
+from tapedeck_deck.cli.output import CSV, JSON, TABLE, YAML, as_json_line, as_yaml_line
+from tapedeck_deck.cli.printing import escaped, print_note
 from tapedeck_deck.cli.progress import ProgressLines
 from tapedeck_deck.cli.statement import Rows, StatementResult, require_distinct, running
 from tapedeck_deck.cli.text_table import TextTable
@@ -46,11 +46,14 @@ def print_table(result: StatementResult, out: TextIO) -> int:
 
 
 def print_csv(result: StatementResult, out: TextIO) -> int:
-    """Print CSV with a header; an empty cell is NULL or an empty text. Returns the number of rows."""
+    """Print CSV with a header, and with control characters escaped; returns the number of rows.
+
+    An empty cell is NULL or an empty text.
+    """
     writer, count = csv.writer(out, lineterminator="\n"), 0
-    writer.writerow(result.columns)
+    writer.writerow(map(escaped, result.columns))
     for rows in result.batches:
-        writer.writerows([cell_text(value) for value in row] for row in rows)
+        writer.writerows([escaped(cell_text(value)) for value in row] for row in rows)
         count += len(rows)
     return count
 
@@ -67,15 +70,10 @@ def print_json(result: StatementResult, out: TextIO) -> int:
 
 def print_yaml(result: StatementResult, out: TextIO) -> int:
     """Print a list with a mapping for each row, one a line; returns the number of rows. Raises DeckError."""
-    import yaml
-
     count = 0
     for text in _objects(result):
         count += 1
-        row = yaml.safe_dump(
-            json.loads(text), default_flow_style=True, width=math.inf, allow_unicode=True, sort_keys=False
-        )
-        out.write(f"- {row}")
+        out.write(f"- {as_yaml_line(json.loads(text))}")
     if not count:
         out.write("[]\n")
     return count
@@ -128,4 +126,4 @@ def _objects(result: StatementResult) -> Iterator[str]:
     for rows in result.batches:
         for row in rows:
             fields = zip(result.columns, map(json_value, row), strict=True)
-            yield json.dumps(dict(fields), ensure_ascii=False, allow_nan=False)
+            yield as_json_line(dict(fields))

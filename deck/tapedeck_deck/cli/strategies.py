@@ -16,7 +16,7 @@ from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import Backtest
 from tapedeck_crds.parse import InvalidResource, parse_resource
 from tapedeck_crds.report import BacktestReport
-from tapedeck_deck.cli.context import print_note
+from tapedeck_deck.cli.printing import print_note
 from tapedeck_deck.embedded import processes
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.errors import DeckError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
@@ -13,11 +13,8 @@ from typing import Any
 from tapedeck_crds.json import Json
 from tapedeck_crds.resource import Column
 from tapedeck_crds.text import printable
+from tapedeck_deck.cli.printing import coloured
 
-_COLOURS = {
-    "Running": "36", "Complete": "32", "Succeeded": "32", "Failed": "31", "Degraded": "33", "Paused": "33",
-    "Pending": "33",
-}  # fmt: skip
 _GAP = "   "
 
 
@@ -94,12 +91,12 @@ class TextTable:
         for cells in rows:
             self._widths = [max(width, len(text)) for width, text in zip(self._widths, cells, strict=True)]
         lines = [self._headers, *rows] if header else list(rows)
-        colours = _COLOURS if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else {}
-        return [self._line(cells, colours) for cells in lines]
+        has_colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        return [self._line(cells, has_colours=has_colours) for cells in lines]
 
-    def _line(self, cells: Sequence[str], colours: Mapping[str, str]) -> str:
+    def _line(self, cells: Sequence[str], *, has_colours: bool) -> str:
         padded = (
-            (f"\x1b[{colours[text]}m{text}\x1b[0m" if text in colours else text) + " " * (width - len(text))
+            (coloured(text) if has_colours else text) + " " * (width - len(text))
             for text, width in zip(cells, self._widths, strict=True)
         )
         return _GAP.join(padded).rstrip()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 
@@ -10,8 +9,9 @@ from tapedeck_crds.controls import FOREVER
 from tapedeck_crds.json import Json
 from tapedeck_crds.kinds import KINDS
 from tapedeck_crds.resource import FINAL_PHASES
-from tapedeck_deck.cli.context import NOT_RUNNING, print_note
+from tapedeck_deck.cli.context import NOT_RUNNING
 from tapedeck_deck.cli.kinds import find, label, owned_pods
+from tapedeck_deck.cli.printing import print_note, print_text
 from tapedeck_deck.embedded import processes
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.objects import Objects
@@ -60,7 +60,7 @@ def wait_applied(home: StateDir, objects: Objects, documents: Sequence[Json], ti
         raise DeckError(f"--wait: {NOT_RUNNING}")
     deadline = time.monotonic() + timeout
     failed = False
-    with ProgressBars(Console(file=sys.stderr)) as progress:
+    with ProgressBars(Console(stderr=True)) as progress:
         while waiting:
             found = [find(objects, d["kind"], d["metadata"]["namespace"], d["metadata"]["name"]) for d in waiting]
             for document in found:
@@ -80,7 +80,7 @@ def _print_outcome(document: Json) -> bool:
     """Print what a resource has come to; returns whether it failed."""
     status = document["status"]
     message = " ".join((status.get("message") or "").split())
-    print(f"{label(document)} {status['phase']}" + (f": {message}" if message else ""), flush=True)
+    print_text(f"{label(document)} {status['phase']}" + (f": {message}" if message else ""), flush=True)
     return bool(status["phase"] == "Failed")
 
 

@@ -11,6 +11,7 @@ import typer
 from tapedeck_deck.cli.context import HomeOption, resolve_home
 from tapedeck_deck.cli.examples import EXAMPLES, installed_examples
 from tapedeck_deck.cli.output import DOCUMENTS, NAME, WIDE, LiveForm, ObjectForm, TableForm, as_text, print_lines
+from tapedeck_deck.cli.printing import print_text
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do it without a question.")]
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
@@ -160,7 +161,7 @@ def status(context: typer.Context, output: ObjectForm = "table", home: HomeOptio
     deck_home = resolve_home(home or context.obj)
     state = deck.status(deck_home)
     if output in DOCUMENTS:
-        print(as_text(state, output))
+        print_text(as_text(state, output))
     elif output == NAME:
         print_lines(deck.part_names(state))
     else:
@@ -178,9 +179,9 @@ def doctor(context: typer.Context, output: TableForm = "table", home: HomeOption
 
     found = checks.findings(checks.look(resolve_home(home or context.obj)))
     if output in DOCUMENTS:
-        print(as_text(checks.as_documents(found), output))
+        print_text(as_text(checks.as_documents(found), output))
     else:
-        print("\n".join(checks.lines(found)))
+        print_text("\n".join(checks.lines(found)))
     if any(each.state == "bad" for each in found):
         raise typer.Exit(1)
 
@@ -220,7 +221,7 @@ def page(context: typer.Context, home: HomeOption = None) -> None:
     """
     from tapedeck_deck.cli import deck
 
-    print(deck.page_address(resolve_home(home or context.obj)))
+    print_text(deck.page_address(resolve_home(home or context.obj)))
 
 
 def migrate(context: typer.Context, home: HomeOption = None) -> None:
@@ -294,6 +295,6 @@ def demo(
 
     found = examples or (EXAMPLES if EXAMPLES.is_dir() else installed_examples())
     result = run_demo(resolve_home(home or context.obj), found, Console(), keep=keep, port=port)
-    print(result)
+    print_text(str(result))
     if result.lost or result.doubled:
         raise typer.Exit(1)

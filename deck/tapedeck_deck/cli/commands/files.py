@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from tapedeck_deck.cli.context import HomeOption, print_note, resolve_home
+from tapedeck_deck.cli.context import HomeOption, resolve_home
 from tapedeck_deck.cli.output import DOCUMENTS, TextForm
+from tapedeck_deck.cli.printing import ask, print_note, print_text
 from tapedeck_deck.embedded.errors import DeckError
 
 STDIN = "-"
@@ -107,7 +108,7 @@ def import_files(
         looked = work.look()
         text = work.described(looked, output)
         if dry_run or output in DOCUMENTS:
-            print(text)
+            print_text(text)
         else:
             print_note(text)
         if looked.refused:
@@ -120,7 +121,7 @@ def import_files(
             return
         if not yes and any(each.assumed for each in looked.found) and not _confirmed():
             raise DeckError("nothing was imported; --yes accepts what is assumed, options change it")
-        print_note(work.run(looked)) if output in DOCUMENTS else print(work.run(looked))
+        print_note(work.run(looked)) if output in DOCUMENTS else print_text(work.run(looked))
 
 
 def _downloaded(names: list[str], stack: ExitStack) -> list[str]:
@@ -137,4 +138,4 @@ def _downloaded(names: list[str], stack: ExitStack) -> list[str]:
 
 
 def _confirmed() -> bool:
-    return sys.stdin.isatty() and typer.confirm("import with what is assumed?", err=True)
+    return sys.stdin.isatty() and ask("import with what is assumed?")

@@ -18,10 +18,10 @@ from tapedeck_deck.cli.context import (
     note_if_not_running,
     open_objects,
     print_errors,
-    print_note,
     resolve_home,
 )
 from tapedeck_deck.cli.output import DOCUMENTS, NAME, ChangeForm, as_text
+from tapedeck_deck.cli.printing import print_note, print_text
 from tapedeck_deck.embedded.errors import DeckError
 
 if TYPE_CHECKING:
@@ -83,10 +83,10 @@ def new(
     if stdout and len(files) > 1:
         raise typer.BadParameter(f"got it with {what}, which is two files", param_hint="--stdout")
     if stdout:
-        print(*files.values(), end="")
+        print_text("".join(files.values()), end="")
         return
     for path in starters.write_files(files, folder, replace=force):
-        print(path)
+        print_text(str(path))
     manifest = next(path for path in files if path.endswith(".yaml"))
     print_note(f"next: edit it, then `tapedeck apply -f {folder / manifest}`; `tapedeck explain` describes each field")
 
@@ -95,7 +95,7 @@ def _new_examples(folder: Path, *, replace: bool) -> None:
     from tapedeck_deck.cli.examples import copy_examples
 
     copy_examples(folder, replace=replace)
-    print(folder)
+    print_text(str(folder))
     print_note(f"next: `tapedeck apply -f {folder}/` plays the samples; {folder / 'more'} has the rest of the course")
 
 
@@ -145,10 +145,10 @@ def _print_changes(documents: list[Json], lines: list[str], output: str) -> None
     from tapedeck_deck.cli.kinds import label
 
     if output in DOCUMENTS:
-        print(as_text(documents[0] if len(documents) == 1 else list_of(documents), output))
+        print_text(as_text(documents[0] if len(documents) == 1 else list_of(documents), output))
         return
     for line in map(label, documents) if output == NAME else lines:
-        print(line)
+        print_text(line)
 
 
 def patch(

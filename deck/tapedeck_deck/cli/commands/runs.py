@@ -13,10 +13,10 @@ from tapedeck_deck.cli.context import (
     NamespaceOption,
     note_if_not_running,
     open_objects,
-    print_note,
     resolve_home,
 )
 from tapedeck_deck.cli.output import DOCUMENTS, NAME, ListForm, TextForm, as_text
+from tapedeck_deck.cli.printing import print_note, print_text
 
 RunArgument = Annotated[
     str,
@@ -79,12 +79,12 @@ def fetch(
         offers = backfill.list_offers(deck_home, exchange, connection)
         for offer in offers:
             print_note(summary(offer))
-        print(as_text(offers, output) if output in DOCUMENTS else "\n".join(symbol_lines(offers)))
+        print_text(as_text(offers, output) if output in DOCUMENTS else "\n".join(symbol_lines(offers)))
         return
     span = backfill.parse_range(start, last, end, backfill.now())
     specs = backfill.fetch_specs(exchange, symbols, span, interval or ["1m"], pods, connection)
     found = backfill.fetch(deck_home, specs, Console(stderr=True))
-    print(as_text(found, output) if output in DOCUMENTS else "\n".join(each["message"] for each in found))
+    print_text(as_text(found, output) if output in DOCUMENTS else "\n".join(each["message"] for each in found))
 
 
 def rerun(
@@ -103,7 +103,7 @@ def rerun(
     from tapedeck_deck.cli.rerun import rerun as run_again
 
     outcome = run_again(resolve_home(home or context.obj), run, timeout)
-    print(as_text(outcome, output) if output in DOCUMENTS else "\n".join(outcome["differences"]))
+    print_text(as_text(outcome, output) if output in DOCUMENTS else "\n".join(outcome["differences"]))
     if not outcome["same_trades"]:
         raise typer.Exit(1)
 
@@ -157,9 +157,11 @@ def check(
         found = check_strategies(objects, read_sources("check", filename), namespace)
     if output in DOCUMENTS:
         facts = ((name, each.state, each.reason, each.message) for name, each in found.items())
-        print(as_text([dict(zip(("name", "state", "reason", "message"), each, strict=True)) for each in facts], output))
+        print_text(
+            as_text([dict(zip(("name", "state", "reason", "message"), each, strict=True)) for each in facts], output)
+        )
     else:
-        print("\n".join(f"{name}: {each.message or each.reason}" for name, each in found.items()))
+        print_text("\n".join(f"{name}: {each.message or each.reason}" for name, each in found.items()))
     if any(report.state == "failed" for report in found.values()):
         raise typer.Exit(1)
 
@@ -171,8 +173,8 @@ def strategies(output: ListForm = "text") -> None:
 
     found = list(builtin_strategies())
     if output in DOCUMENTS:
-        print(as_text(found, output))
+        print_text(as_text(found, output))
     elif output == NAME:
-        print("\n".join(strategy["name"] for strategy in found))
+        print_text("\n".join(strategy["name"] for strategy in found))
     else:
-        print(strategies_text(found))
+        print_text(strategies_text(found))

@@ -20,10 +20,10 @@ from tapedeck_deck.cli.context import (
     fail_with,
     note_if_not_running,
     open_objects,
-    print_note,
     resolve_home,
 )
 from tapedeck_deck.cli.output import DOCUMENTS, NAME, WIDE, ObjectForm, TableForm, TextForm, as_text, print_lines
+from tapedeck_deck.cli.printing import print_note, print_text
 from tapedeck_deck.embedded.errors import DeckError
 
 KIND_HELP = "feed, replay, backtest (plural or short: fd, rp, bt), pod, or all."
@@ -104,9 +104,9 @@ def describe(
         note_if_not_running(deck_home)
         found, missing = selection.matching(objects)
         if output in DOCUMENTS and not (missing and not found):
-            print(as_text([description(objects, document) for document in found], output))
+            print_text(as_text([description(objects, document) for document in found], output))
         elif found:
-            print("\n\n".join(text_of(objects, document) for document in found))
+            print_text("\n\n".join(text_of(objects, document) for document in found))
         elif not missing:
             print_note(selection.absence)
     fail_with(missing)
@@ -138,9 +138,9 @@ def explain(
 
     field = explaining.find(path)
     if output in DOCUMENTS:
-        print(as_text(explaining.as_document(field), output))
+        print_text(as_text(explaining.as_document(field), output))
     else:
-        print("\n".join(explaining.lines(field, recursive=recursive)))
+        print_text("\n".join(explaining.lines(field, recursive=recursive)))
 
 
 def _target(kind: str, name: str | None, namespace: str) -> tuple[str, str, str]:
@@ -187,7 +187,7 @@ def errors(
         owners = {d["metadata"]["name"]: kinds.label(d) for kind in ("Replay", "Feed") for d in objects.list(kind)}
     found = ingest_errors.errors_of(facts["dsn"], resource)
     if output in DOCUMENTS:
-        print(as_text(ingest_errors.error_documents(found), output))
+        print_text(as_text(ingest_errors.error_documents(found), output))
         return
     if output == NAME:
         print_lines(ingest_errors.error_owners(found, owners))
@@ -247,7 +247,7 @@ def gaps(
         feed = None if target is None else kinds.find(objects, *target)
     headers, found = gaps_of_series.gap_table(facts["dsn"], feed, cast("gaps_of_series.State | None", state))
     if output in DOCUMENTS:
-        print(as_text(gaps_of_series.gap_documents(headers, found), output))
+        print_text(as_text(gaps_of_series.gap_documents(headers, found), output))
     elif output == NAME:
         print_lines(gaps_of_series.gap_series(found))
     else:

@@ -11,6 +11,7 @@ import typer
 from tapedeck_deck.cli.completion import complete_backtest, complete_exported, complete_words
 from tapedeck_deck.cli.context import HomeOption, resolve_home
 from tapedeck_deck.cli.output import DOCUMENTS, NAME, WIDE, ObjectForm, RowsForm, as_text, print_lines
+from tapedeck_deck.cli.printing import print_text
 from tapedeck_deck.interruption import interruptible
 
 FromOption = Annotated[
@@ -85,7 +86,7 @@ def symbols(
 
     found = listing.stored_series(reader_dsn(resolve_home(home or context.obj)), exchange, interval)
     if output in DOCUMENTS:
-        print(as_text(listing.series_json(found), output))
+        print_text(as_text(listing.series_json(found), output))
     elif output == NAME:
         print_lines(listing.series_names(found))
     else:

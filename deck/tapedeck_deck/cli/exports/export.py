@@ -10,7 +10,6 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
-from tapedeck_deck.cli.context import print_note
 from tapedeck_deck.cli.exports.copied_rows import copied_rows
 from tapedeck_deck.cli.exports.folder_writer import FolderWriter
 from tapedeck_deck.cli.exports.format import RowWriter
@@ -19,6 +18,7 @@ from tapedeck_deck.cli.exports.outputs import STDOUT, output_folder, standard_ou
 from tapedeck_deck.cli.exports.request import ExportRequest
 from tapedeck_deck.cli.exports.selection import run_id_of, statement
 from tapedeck_deck.cli.object_store import is_object, upload
+from tapedeck_deck.cli.printing import print_note
 from tapedeck_deck.cli.store_query import snapshot, store_errors
 from tapedeck_deck.embedded.errors import DeckError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import shutil
 import stat
@@ -13,6 +14,7 @@ from pathlib import Path, PurePath
 from typing import BinaryIO, cast
 
 from tapedeck_crds.text import quoted
+from tapedeck_deck.cli.printing import escaped
 from tapedeck_deck.embedded.errors import DeckError
 
 STDOUT = "-"
@@ -46,15 +48,20 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 class StandardOutput:
-    """Standard output as a stream that knows its position: libraries ask for it, and a pipe has none."""
+    """Standard output as a stream that knows its position: libraries ask for it, and a pipe has none.
+
+    A pipe or a file gets every byte; a terminal gets text, without what it would obey.
+    """
 
     def __init__(self) -> None:
         self._stream = sys.stdout.buffer
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace") if sys.stdout.isatty() else None
         self._position = 0
         self.closed = False
 
     def write(self, data: bytes) -> int:
-        self._stream.write(data)
+        shown = data if self._decoder is None else escaped(self._decoder.decode(bytes(data))).encode()
+        self._stream.write(shown)
         size = memoryview(data).nbytes
         self._position += size
         return size

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 
 from tapedeck_crds.files import FileColumns
@@ -15,7 +14,8 @@ from tapedeck_deck.cli.context import WrongArgument
 from tapedeck_deck.cli.feed_runs import run_feeds
 from tapedeck_deck.cli.imports import report
 from tapedeck_deck.cli.imports.stored import wait_stored
-from tapedeck_deck.cli.output import DOCUMENTS, as_text
+from tapedeck_deck.cli.output import DOCUMENTS, as_text, as_yaml_stream
+from tapedeck_deck.cli.printing import print_text
 from tapedeck_deck.cli.progress import shown_progress
 from tapedeck_deck.embedded.documents import Document
 from tapedeck_deck.embedded.state_dir import StateDir
@@ -48,9 +48,9 @@ class Import:
     def write(self, looked: Looked, target: Path) -> None:
         """Write the Feeds as YAML. Their paths are relative to the files' folder."""
         documents = feeds(looked.found, "import")
-        text = yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True)
+        text = as_yaml_stream(documents)
         if str(target) == "-":
-            print(text, end="")
+            print_text(text, end="")
         else:
             target.write_text(f"# Apply it in, or mount, {self.listed.root}: paths are relative to it.\n{text}")
 

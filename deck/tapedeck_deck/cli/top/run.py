@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator
 
 from tapedeck_deck.cli.context import NOT_RUNNING, open_objects
-from tapedeck_deck.cli.output import DOCUMENTS, JSON, as_text
+from tapedeck_deck.cli.output import DOCUMENTS, JSON, as_json_line, as_text
+from tapedeck_deck.cli.printing import print_text
 from tapedeck_deck.cli.top.state import DeckMeter, DeckState
 from tapedeck_deck.embedded.errors import DeckError
 from tapedeck_deck.embedded.state_dir import StateDir
@@ -19,11 +19,10 @@ FIRST_SECONDS = 1.0  # between the two looks that a rate needs
 
 def show(home: StateDir, output: str, *, once: bool, interval: float) -> None:
     """Show the running deck until interrupted, or once. Raises DeckError where it does not run, or has stopped."""
-    facts = home.running()
-    if facts is None:
+    if home.running() is None:
         raise DeckError(NOT_RUNNING)
     with open_objects(home) as objects:
-        states = _states(home, DeckMeter(home, facts, objects), interval)
+        states = _states(home, DeckMeter(home, objects), interval)
         if output in DOCUMENTS:
             _print_documents(states, output, once=once)
         elif once or not sys.stdout.isatty():
@@ -44,7 +43,7 @@ def _states(home: StateDir, meter: DeckMeter, interval: float) -> Iterator[DeckS
 def _print_documents(states: Iterator[DeckState], output: str, *, once: bool) -> None:
     for state in states:
         found = state.as_json()
-        print(json.dumps(found) if output == JSON else f"---\n{as_text(found, output)}", flush=True)
+        print_text(as_json_line(found) if output == JSON else f"---\n{as_text(found, output)}", flush=True)
         if once:
             return
 
@@ -66,6 +65,6 @@ def _live(states: Iterator[DeckState]) -> None:
     with Live(screen=True, auto_refresh=False) as live:
         try:
             for state in states:
-                live.update(render(state), refresh=True)
+                live.update(render(state, live.console.height), refresh=True)
         except KeyboardInterrupt:
             return

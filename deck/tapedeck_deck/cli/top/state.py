@@ -89,10 +89,10 @@ class DeckState:
 class DeckMeter:
     """Looks at a running deck again and again."""
 
-    def __init__(self, home: StateDir, facts: Json, objects: Objects) -> None:
+    def __init__(self, home: StateDir, objects: Objects) -> None:
         self._home = home
         self._objects = objects
-        self._processes = ProcessMeter(int(facts["pid"]))
+        self._processes = ProcessMeter(0)
         self._scrapes: dict[str, Scrape] = {}
         self._disk: DiskUse | None = None
         self._disk_at = -math.inf
@@ -111,10 +111,19 @@ class DeckMeter:
             [resource_row(each, _own(pods, each, changes)) for of_kind in documents.values() for each in of_kind],
             recorder_row(_of_workload(pods, "recorder", changes)),
             gateway_row(_of_workload(pods, "gateway", changes)),
-            self._processes.look(names),
+            self.look_at_processes(names),
             self._look_at_disk(),
             read_problems(self._home.problems_file),
         )
+
+    def look_at_processes(self, names: Mapping[int, str]) -> list[ProcessUse]:
+        """Those of the deck that runs now: after a restart, it has another pid."""
+        facts = self._home.running()
+        if facts is None:
+            return []
+        if (pid := int(facts["pid"])) != self._processes.daemon:
+            self._processes = ProcessMeter(pid)
+        return self._processes.look(names)
 
     def _look_at_disk(self) -> DiskUse:
         if self._disk is None or time.monotonic() - self._disk_at >= DISK_SECONDS:
