@@ -148,14 +148,18 @@ def test_a_query_that_takes_too_long_is_told_from_an_outage(
 
 def test_slow_queries_of_one_client_keep_no_other_out(store: str, connections: Connections, tmp_path: Path) -> None:
     insert_bars(store, walk(33, 60, T0))
-    slow, quick = get_request("/api/latest?exchange=coinbase"), get_request("/api/runs")
-    with running_gateway(tmp_path, connections) as gateway, ExitStack() as stack:
+    tokens = {f"{name}.read": name * 32 for name in "ab"}
+    slow, quick = (
+        get_request(path, f"authorization: Bearer {name * 32}")
+        for path, name in (("/api/latest?exchange=coinbase", "a"), ("/api/runs", "b"))
+    )
+    with running_gateway(tmp_path, connections, tokens=tokens) as gateway, ExitStack() as stack:
         with psycopg.connect(store) as connection:
             connection.execute("LOCK TABLE bar_series, bars")  # a query waits for it
             waiting = [stack.enter_context(open_connection(gateway.port)) for _ in range(60)]
             for each in waiting:
                 each.sendall(slow)
-            other = stack.enter_context(open_connection(gateway.port, source="127.0.0.2"))
+            other = stack.enter_context(open_connection(gateway.port))
             with within(5):
                 other.sendall(quick)
                 assert read_to_end(other, 60).status == 200

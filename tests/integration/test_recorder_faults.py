@@ -39,7 +39,7 @@ PARTITIONS = len(topics.PERMANENT_TOPICS) * topics.PERMANENT_PARTITIONS
 KILLS = int(os.environ.get("TAPEDECK_FAULTS", "3"))
 # Each row of a COPY but the first of its transaction waits for the lock 7.
 STOP_COPIES = """
-CREATE OR REPLACE FUNCTION stopping() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION stopping() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     IF current_query() ILIKE 'COPY %' THEN
         IF coalesce(current_setting('test.seen', true), '') = txid_current()::text THEN

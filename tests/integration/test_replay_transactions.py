@@ -152,7 +152,9 @@ def test_what_cannot_be_ended_is_tried_once_and_told_once(
         require_unfenced(client, replay)
     place = {"topic": PLACE[0], "partition": PLACE[1], "offset": offset}
     reason = "it is none of the Replay's transactional ids"
-    assert told.errors[1:] == [(hanging_transactions.NO_END, {**place, "replay": replay.uid, "reason": reason})]
+    assert told.errors[1:] == [
+        (hanging_transactions.NO_END, {**place, "kind": "Replay", "uid": replay.uid, "reason": reason})
+    ]
     foreign.abort_transaction(SECONDS)
     hidden_soon(machine, None)
 
@@ -166,7 +168,7 @@ def test_a_transaction_of_another_program_is_told_once(
         hanging.look()
     place = {"topic": PLACE[0], "partition": PLACE[1], "offset": offset}
     reason = "another program began it"
-    assert told.errors == [(hanging_transactions.NO_END, {**place, "replay": "", "reason": reason})]
+    assert told.errors == [(hanging_transactions.NO_END, {**place, "reason": reason})]
     foreign.commit_transaction(SECONDS)
     hidden_soon(machine, None)
 
@@ -264,7 +266,7 @@ def test_a_broker_that_refuses_to_end_a_transaction_is_asked_once(
         set_largest_record(machine.connections, PLACE[0], 1_000_000)
     require_unfenced(restarted, replay)
     (_, (event, values)) = told.errors
-    assert (event, values["offset"], values["replay"]) == (hanging_transactions.NO_END, offset, replay.uid)
+    assert (event, values["offset"], values["uid"]) == (hanging_transactions.NO_END, offset, replay.uid)
     assert "MSG_SIZE_TOO_LARGE" in values["reason"]
     replay.producer(1)  # ends it
     hidden_soon(machine, None)

@@ -142,13 +142,8 @@ def test_only_the_decks_token_changes_something_and_that_is_logged(owner: Owner,
         whole = Path(log).read_text().rpartition("\n")[0].splitlines()
         return [json.loads(line) for line in whole if '"audit"' in line and "/nobodys/" in line]
 
-    lines = eventually(lambda: len(found := audited()) >= len(answers) and found)  # written after the answer
-    assert [(line["who"], line["status"]) for line in lines] == [
-        ("anonymous", 401),
-        ("anonymous", 401),
-        ("owner", 403),
-        ("owner", 404),
-    ]
+    lines = eventually(audited)  # written after the answer; those that are refused are counted, a line a minute
+    assert [(line["who"], line["status"]) for line in lines] == [("owner", 404)]
     assert json.loads(lines[-1]["change"]) == {"paused": True}
     assert owner.token not in Path(log).read_text()
 

@@ -81,8 +81,9 @@ class HangingTransactions:
             else:
                 left, reason = places, "another program began it"
             self._tried |= places
+            of = {"kind": "Replay", "uid": uid} if uid else {}
             for (topic, number), offset in left.items():
-                log.error(NO_END, topic=topic, partition=number, offset=offset, kind="Replay", uid=uid, reason=reason)
+                log.error(NO_END, topic=topic, partition=number, offset=offset, reason=reason, **of)
 
     def _try_to_end(self, uid: str, places: Places) -> tuple[Places, str]:
         """End a Replay's transactions. Returns what is still hidden, and why."""
