@@ -58,7 +58,7 @@ def of_feeds(pods: Iterable[RunningPod], now: float, gaps_open: Collection[str])
         read_log = f"`tapedeck logs {name}{_where(pod.document)}`"
         for channel, seconds in _silent(scrape, now).items():
             problem = f"it gets no {channel} since {seconds:.0f} s, although its exchange has some"
-            found.append(Finding(name, problem, f"read {read_log}; `tapedeck delete` and `apply` connect it anew"))
+            found.append(Finding(name, problem, f"read {read_log}; `tapedeck delete` and `apply` connect it again"))
         lost = _lost_subscriptions(scrape)
         if lost and max(_silence(scrape, now).values(), default=0.0) > thresholds.FEED_DISCONNECTED_SECONDS:
             problem = f"{lost:.0f} subscriptions are not connected"
