@@ -6,8 +6,10 @@ exception that is not a TapedeckError is a bug: it ends a pod with a report of i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
+CAUSES_MAX = 10
 EXIT_FAILED = 1  # trying again may help
 EXIT_BAD_INPUT = 64  # a Job's index fails at once: trying again cannot help
 EXIT_FENCED = 75  # a successor has taken over; trying again is harmless
@@ -90,3 +92,12 @@ class Interrupted(TapedeckError):
 
     http_status = 503
     reason = "Interrupted"
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, what caused it, what caused that, and so on, CAUSES_MAX at most."""
+    for _ in range(CAUSES_MAX):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__ or error.__context__

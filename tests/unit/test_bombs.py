@@ -6,9 +6,6 @@ import gzip
 import io
 import os
 import re
-import subprocess
-import sys
-import textwrap
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,68 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from attack.measured import DOCUMENTS, MEMORY_MAX, READER, measured
 from tapedeck_common.files import InvalidFiles
 from tapedeck_common.files.content.bounds import ExpansionLimit
 
 pytestmark = pytest.mark.slow
 
 MIB = 2**20
-MEMORY_MAX = 256 * MIB
 HEADER = b"ts,open,high,low,close,volume\n"
 ROW = b"1522800000000,1,2,1,1,1\n"
-
-# Prints what is said of the input, and the peak memory of the process in bytes.
-READER = """
-    import sys
-    from pathlib import Path
-    from tapedeck_common.files import FilesAccess, InvalidFiles, SeriesReader, find_files, kind_of, single_rows
-    from tapedeck_crds.files import Files
-    path = Path(sys.argv[1])
-    files = Files.model_validate({"exchange": "x", "sets": [{"symbol": "A/B", "path": path.name}]})
-    rows, refused = 0, []
-    try:
-        for sources in find_files(files, FilesAccess(path.parent)).values():
-            reader = SeriesReader(files, lambda row: refused.append(row.reason))
-            for _, item in reader.rows(kind_of(files, sources), sources):
-                rows += sum(1 for _ in single_rows([item]))
-        print(rows, "rows", *refused[:3])
-    except InvalidFiles as error:
-        print(error)
-"""
-DOCUMENTS = """
-    import sys
-    from tapedeck_crds.errors import TapedeckError
-    from tapedeck_deck.embedded.documents import read
-    from tapedeck_crds.parse import parse_resource
-    try:
-        for document in read([sys.argv[1]]):
-            parse_resource(document.content)
-    except TapedeckError as error:
-        print(str(error)[:1000])
-"""
-# getrusage would give the peak of the process that started this one, if that was higher. The end of an interpreter is
-# not measured: threads of Arrow's pools that begin meanwhile may abort it.
-MEMORY = """
-import os, sys
-with open("/proc/self/status") as status:
-    print(next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM")))
-sys.stdout.flush()
-os._exit(0)
-"""
-
-
-def measured(program: str, *arguments: str | Path, seconds: int = 60) -> tuple[str, int]:
-    """What a process says of its input in so many seconds of a processor, and its peak memory in bytes."""
-    limit = f"import resource\nresource.setrlimit(resource.RLIMIT_CPU, ({seconds}, {seconds}))\n"
-    done = subprocess.run(
-        [sys.executable, "-c", limit + textwrap.dedent(program) + MEMORY, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=10 * seconds,  # a busy machine gives a process a part of its time
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    *said, memory = done.stdout.splitlines()
-    return "\n".join(said), int(memory)
 
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.csv.zip"])
@@ -92,21 +36,21 @@ def test_a_line_of_100_megabytes_in_a_small_file(tmp_path: Path, name: str) -> N
             for _ in range(100):
                 member.write(part)
     assert path.stat().st_size < MIB
-    said, memory = measured(READER, path)
+    said, memory, _ = measured(READER, path)
     assert "got a line of more than 65536 characters" in said
     assert memory < MEMORY_MAX
 
 
 def test_a_header_of_ten_megabytes(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"a," * (5 * MIB) + HEADER)
-    said, memory = measured(READER, tmp_path / "a.csv")
+    said, memory, _ = measured(READER, tmp_path / "a.csv")
     assert "a.csv:1: got a line of more than 65536 characters" in said
     assert memory < MEMORY_MAX
 
 
 def test_blank_lines_without_end(tmp_path: Path) -> None:
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(HEADER + ROW) + gzip.compress(b"\n" * MIB) * 400)
-    said, memory = measured(READER, tmp_path / "a.csv.gz")
+    said, memory, _ = measured(READER, tmp_path / "a.csv.gz")
     assert "got more than 10000 blank lines" in said
     assert memory < MEMORY_MAX
 
@@ -128,7 +72,7 @@ def test_a_small_parquet_of_millions_of_rows(tmp_path: Path) -> None:
         for _ in range(10):
             writer.write_table(part)
     assert path.stat().st_size < 2 * MIB
-    said, memory = measured(READER, path)
+    said, memory, _ = measured(READER, path)
     assert "got 5000000 rows" in said and "expected at most" in said
     assert memory < MEMORY_MAX
 
@@ -168,7 +112,7 @@ def test_parquet_pages_that_claim_less_than_they_hold(tmp_path: Path) -> None:
     path, rows = tmp_path / "a.parquet", 5_000_000
     write_parquet(path, rows, use_dictionary=False, data_page_size=2**30, max_rows_per_page=rows)
     claim(path, rows, 1_000, everywhere=True)
-    said, memory = measured(READER, path, "parquet")
+    said, memory, _ = measured(READER, path)
     assert re.search(rf"got pages of {6 * 8 * rows // 100}\d\d bytes at a time, expected at most {96 * MIB}", said)
     assert memory < MEMORY_MAX
 
@@ -177,7 +121,7 @@ def test_parquet_rows_that_the_directory_does_not_count(tmp_path: Path) -> None:
     path, rows = tmp_path / "a.parquet", 300_000
     write_parquet(path, rows, noise=1)
     claim(path, rows, 1_000, everywhere=False)
-    said, memory = measured(READER, path, "parquet")
+    said, memory, _ = measured(READER, path)
     assert re.search(r"got 1\d{5} rows in \d+ bytes, expected at most 1\d{5}", said)
     assert memory < MEMORY_MAX
 
@@ -203,7 +147,7 @@ def test_a_long_text_in_every_row_of_a_parquet_file(tmp_path: Path, bomb: str) -
     indices = pa.repeat(pa.scalar(0, pa.int32()), rows)
     interval = pa.DictionaryArray.from_arrays(indices, pa.array([LONG]))
     write_parquet(path, rows, interval if bomb == "dictionary" else interval.cast(pa.string()), **options)
-    said, memory = measured(READER, path, "parquet")
+    said, memory, _ = measured(READER, path)
     assert message in said
     assert memory < MEMORY_MAX
 
@@ -216,11 +160,11 @@ def test_a_parquet_directory_of_a_million_columns(tmp_path: Path) -> None:
     directory = b"\x15\x02" + b"\x19\x1c\x48\x01a\x00" + b"\x16\x00" + b"\x19\x1c" + group + b"\x00"
     content = b"PAR1" + directory + len(directory).to_bytes(4, "little") + b"PAR1"
     (tmp_path / "a.parquet").write_bytes(content)
-    said, memory = measured(READER, tmp_path / "a.parquet", "parquet")
+    said, memory, _ = measured(READER, tmp_path / "a.parquet")
     assert "cannot be read: its directory has more than 150000 entries" in said
     assert memory < MEMORY_MAX
     (tmp_path / "a.parquet").write_bytes(b"PAR1" + bytes(9 * MIB) + (9 * MIB).to_bytes(4, "little") + b"PAR1")
-    said, memory = measured(READER, tmp_path / "a.parquet", "parquet")
+    said, memory, _ = measured(READER, tmp_path / "a.parquet")
     assert f"got a directory of {9 * MIB} bytes, expected at most {8 * MIB}" in said
     assert memory < MEMORY_MAX
 
@@ -266,7 +210,7 @@ def test_arrow_batches_that_expand(tmp_path: Path, bomb: str, compression: str) 
     rows, columns, message = ARROW_BOMBS[bomb]
     write_arrow(tmp_path / "a.feather", columns(), rows, compression)
     assert (tmp_path / "a.feather").stat().st_size < 2 * MIB
-    said, memory = measured(READER, tmp_path / "a.feather")
+    said, memory, _ = measured(READER, tmp_path / "a.feather")
     assert re.search(message, said), said
     assert memory < MEMORY_MAX
 
@@ -279,7 +223,7 @@ def test_an_arrow_buffer_that_claims_a_terabyte(tmp_path: Path) -> None:
     told = (80_000).to_bytes(8, "little")
     assert content.count(told) == 6
     path.write_bytes(content.replace(told, (10**12).to_bytes(8, "little")))
-    said, memory = measured(READER, path)
+    said, memory, _ = measured(READER, path)
     assert re.search(rf"got batches of 6\d{{12}} bytes at a time, expected at most {96 * MIB}", said), said
     assert memory < MEMORY_MAX
 
@@ -288,7 +232,7 @@ def test_arrow_rows_that_take_no_bytes(tmp_path: Path) -> None:
     schema = pa.schema([("ts", pa.null()), *((name, pa.null()) for name in PRICES)])
     with pa.OSFile(str(tmp_path / "a.arrow"), "wb") as out, pa.ipc.new_file(out, schema) as writer:
         writer.write_batch(pa.RecordBatch.from_arrays([pa.nulls(10_000_000)] * 6, schema=schema))
-    said, memory = measured(READER, tmp_path / "a.arrow")
+    said, memory, _ = measured(READER, tmp_path / "a.arrow")
     assert "got 10000000 rows in" in said
     assert memory < MEMORY_MAX
 
@@ -302,7 +246,7 @@ def test_a_large_arrow_file_in_batches_is_read_in_the_same_memory(tmp_path: Path
         pa.ipc.new_file(out, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer,
     ):
         writer.write_table(table, max_chunksize=size)
-    said, memory = measured(READER, tmp_path / "a.feather", seconds=120)
+    said, memory, _ = measured(READER, tmp_path / "a.feather", seconds=120)
     assert said == f"{rows} rows"
     assert memory < MEMORY_MAX
 
@@ -313,7 +257,7 @@ def test_a_zip_of_a_million_files(tmp_path: Path) -> None:
     directory = entry * count
     end = b"PK\x05\x06" + bytes(8) + len(directory).to_bytes(4, "little") + bytes(6)
     (tmp_path / "a.csv.zip").write_bytes(directory + end)
-    said, memory = measured(READER, tmp_path / "a.csv.zip", "csv")
+    said, memory, _ = measured(READER, tmp_path / "a.csv.zip")
     assert f"a.csv.zip: got a directory of more than {MIB} bytes, expected one file" in said
     assert memory < MEMORY_MAX
 
@@ -326,7 +270,7 @@ def test_a_zip_by_a_method_that_expands_at_once(tmp_path: Path) -> None:
         member.write(HEADER)
         for _ in range(220):
             member.write(b"1" * MIB)
-    said, memory = measured(READER, tmp_path / "a.csv.zip", "csv")
+    said, memory, _ = measured(READER, tmp_path / "a.csv.zip")
     assert "is compressed by another method than deflate; write it with deflate" in said
     assert memory < MEMORY_MAX
 
@@ -354,7 +298,7 @@ DOCUMENT_BOMBS = {
 def test_documents(tmp_path: Path, bomb: str) -> None:
     text, message = DOCUMENT_BOMBS[bomb]
     (tmp_path / "a.yaml").write_text(text)
-    said, memory = measured(DOCUMENTS, tmp_path / "a.yaml", seconds=20)
+    said, memory, _ = measured(DOCUMENTS, tmp_path / "a.yaml", seconds=20)
     assert message in said
     assert len(said) < 1_000
     assert memory < MEMORY_MAX
@@ -366,6 +310,6 @@ def test_an_honest_large_file_is_read_in_the_same_memory(tmp_path: Path) -> None
         out.write(HEADER)
         for n in range(count):
             out.write(b"%d,%d.5,%d.9,%d.1,%d.5,%d\n" % (1_522_800_000_000 + n * 60_000, n, n, n, n, n % 97))
-    said, memory = measured(READER, tmp_path / "a.csv.gz", seconds=120)
+    said, memory, _ = measured(READER, tmp_path / "a.csv.gz", seconds=120)
     assert said == f"{count} rows"
     assert memory < MEMORY_MAX

@@ -13,9 +13,10 @@ from importlib.machinery import all_suffixes
 from itertools import islice
 from pathlib import Path
 
+from tapedeck_crds.errors import causes
+
 FILES_MAX = 10_000
 _FOLDER_MAX, _SCANNED_MAX = 10_000, 100_000  # entries that are looked at in a folder, and in all
-_CAUSES_MAX = 10
 _LEFT_OUT = ("__pycache__", "node_modules")
 _SUFFIXES = tuple(all_suffixes())
 _ADVICE = (
@@ -40,7 +41,7 @@ def named_package(folder: Path, module: str, secret: Iterable[Path] = ()) -> Pat
 
 def reading_advice(error: BaseException, folders: Sequence[str]) -> str:
     """What to do where a read was refused of a file in one of these folders; empty where that is not the error."""
-    for each in _causes(error):
+    for each in causes(error):
         if isinstance(each, PermissionError) and isinstance(each.filename, str | bytes):
             path = Path.cwd() / os.fsdecode(each.filename)
             if os.path.lexists(path) and any(path.is_relative_to(folder) for folder in folders if folder):
@@ -154,11 +155,3 @@ def _may_be_code(entry: os.DirEntry[str]) -> bool:
 def _is_left_out(part: str) -> bool:
     """Whether a part of a link's target is. Kubernetes links the files of a volume to ``..data``."""
     return part in _LEFT_OUT or (part.startswith(".") and not part.startswith(".."))
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    for _ in range(_CAUSES_MAX):
-        if error is None:
-            return
-        yield error
-        error = error.__cause__ or error.__context__

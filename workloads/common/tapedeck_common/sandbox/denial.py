@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterator
+
+from tapedeck_crds.errors import causes
 
 _ALLOWED = (
     "foreign code reads its own files and the interpreter's, writes its own temporary folder, "
@@ -32,7 +33,6 @@ _EVENTS = {
     "os.killpg": "a signal to a group of processes",
 }
 _DENIED = (errno.EPERM, errno.EACCES, errno.EXDEV)  # Landlock answers EXDEV for a link out of its folder
-_CAUSES_MAX = 10
 
 
 class NotAllowed(PermissionError):
@@ -55,18 +55,10 @@ def install_audit_hook() -> None:
 
 def explain_denial(error: BaseException) -> str:
     """What the sandbox denied, if that is why ``error`` was raised; else empty."""
-    for each in _causes(error):
+    for each in causes(error):
         if isinstance(each, NotAllowed):
             return f"{each.strerror}; {_ALLOWED}"
         if isinstance(each, OSError) and each.errno in _DENIED:
             target = f" to {each.filename!r}"[:200] if each.filename is not None else ""
             return f"not allowed in the sandbox: access{target}; {_ALLOWED}"
     return ""
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    for _ in range(_CAUSES_MAX):
-        if error is None:
-            return
-        yield error
-        error = error.__cause__ or error.__context__
